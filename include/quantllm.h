@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * quantllm.h: run a language model on the CPU.
+ *
+ *     ql_error err = {0};
+ *     ql_model *model = ql_model_open("model.gguf", NULL, &err);
+ *     ql_session *session = ql_session_new(model, &err);
+ *     ql_params params = ql_params_default();
+ *     ql_prompt prompt = {.text = "Once", .len = 4};
+ *     if (ql_generate(session, &prompt, 1, &params, &err) == QL_OK) {
+ *         ql_piece piece;
+ *         while (ql_next(session, &piece, &err) == QL_OK && piece.text)
+ *             fwrite(piece.text, 1, piece.len, stdout);
+ *     }
+ *     ql_session_free(session);
+ *     ql_model_close(model);
+ *
+ * Rules that hold for every call:
+ *   - A fallible call returns a ql_code (QL_OK is 0) or NULL, and then fills *err, which may be NULL.
+ *   - Text is UTF-8 with an explicit length; a NUL byte is a byte like another unless a parameter says "string".
+ *   - The library never prints, exits, aborts, installs a signal handler or changes the locale.
+ *   - Memory the library returns to be freed by the caller is freed with ql_free().
+ *   - Handles may be used from any thread. A model and a tokenizer may be used by many threads at once; a session
+ *     by one at a time, except ql_cancel(), which may be called from any thread. Sessions of one model run in turns.
+ */
+#ifndef QUANTLLM_H
+#define QUANTLLM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define QL_API __attribute__((visibility("default")))
+#else
+#define QL_API
+#endif
+
+/* ---- errors ---------------------------------------------------------------------------------------------------- */
+
+typedef enum ql_code {
+    QL_OK = 0,
+    QL_E_ARGUMENT,    /* a parameter is wrong: its name, value and rule are in the message */
+    QL_E_NOT_FOUND,   /* no such file */
+    QL_E_IO,          /* the system refused to read or write */
+    QL_E_FORMAT,      /* a model file breaks a rule of its format */
+    QL_E_UNSUPPORTED, /* a valid file or request asks for what this build does not have */
+    QL_E_MEMORY,      /* not enough memory; the message has the figures */
+    QL_E_CONTEXT,     /* the prompt fills or exceeds the context; both counts are in the message */
+    QL_E_NO_TEMPLATE, /* chat was asked of a model without a chat template */
+    QL_E_TEMPLATE,    /* a chat template is wrong, refuses the messages, or passed a limit */
+    QL_E_CANCELLED,   /* ql_cancel() ended the call */
+    QL_E_NUMERIC,     /* the model produced no finite logits */
+    QL_E_CLOSED,      /* the handle has been closed */
+    QL_E_COUNT
+} ql_code;
+
+typedef struct ql_error {
+    ql_code code;
+    char message[1024]; /* one line, UTF-8, NUL-terminated */
+} ql_error;
+
+/* What a code becomes outside the library: the one table that the command, the server and Python use. */
+typedef struct ql_code_info {
+    const char *name;   /* "argument", "not_found", ... */
+    const char *python; /* name of the Python exception class */
+    int http_status;
+    int exit_code;
+} ql_code_info;
+
+/* Never NULL: an unknown code gives the entry of an internal error. */
+QL_API const ql_code_info *ql_code_lookup(ql_code code);
+
+/* "0.1.0". */
+QL_API const char *ql_version(void);
+
+/* Frees what the library returned; NULL is allowed. */
+QL_API void ql_free(void *memory);
+
+/* ---- model ----------------------------------------------------------------------------------------------------- */
+
+typedef struct ql_model ql_model;
+
+/* Called now and then while a model loads, on the calling thread; fraction rises from 0 to 1. */
+typedef void ql_progress(void *user, float fraction);
+
+/* All zero is the default for every field. */
+typedef struct ql_model_options {
+    int threads;               /* 0: physical cores allowed by affinity and cgroup quota; else 1 to 256 */
+    uint32_t max_length;       /* context in tokens; 0: the smaller of the model's own and 8192 */
+    const char *quantization;  /* string; NULL or "auto": as stored; "F32": all in f32, the reference numerics */
+    const char *chat_template; /* string, Jinja source used instead of the file's; NULL: the file's */
+    ql_progress *progress;
+    void *progress_user;
+} ql_model_options;
+
+typedef struct ql_model_info {
+    const char *architecture;  /* "llama" */
+    const char *name;          /* general.name, "" if absent */
+    const char *file_type;     /* the most common weight type, "Q4_1" */
+    const char *quantization;  /* what runs: "Q4_1", or "F32" for the reference */
+    const char *isa;           /* "scalar", "avx2" or "avx512" */
+    const char *chat_template; /* Jinja source in use, NULL if there is none */
+    uint64_t n_params;
+    uint64_t file_bytes;
+    uint64_t weight_bytes;     /* packed weights held in memory */
+    uint64_t kv_bytes;         /* key/value cache of one sequence of max_length tokens */
+    uint64_t bytes_per_token;  /* weight bytes that decoding one token reads */
+    double load_seconds;
+    uint32_t n_vocab;
+    uint32_t n_layers;
+    uint32_t n_embd;
+    uint32_t context_length;   /* what the model was trained for */
+    uint32_t max_length;       /* what this handle allows */
+    int threads;
+} ql_model_info;
+
+/* Opens a GGUF file and makes it ready to run. options may be NULL. The caller closes the model. */
+QL_API ql_model *ql_model_open(const char *path, const ql_model_options *options, ql_error *err);
+
+/* Sessions hold a reference of their own: closing a model while sessions live is safe. NULL is allowed. */
+QL_API void ql_model_close(ql_model *model);
+
+/* Pointers inside *info live as long as the model. */
+QL_API void ql_model_get_info(const ql_model *model, ql_model_info *info);
+
+/* ---- tokenizer ------------------------------------------------------------------------------------------------- */
+
+typedef struct ql_tokenizer ql_tokenizer;
+
+enum {
+    QL_ADD_SPECIAL = 1,   /* add the tokens the model wants around a text (BOS, EOS), unless already there */
+    QL_PARSE_SPECIAL = 2, /* text that spells a control token becomes that token */
+    QL_SKIP_SPECIAL = 4,  /* decode: control tokens give no text */
+};
+
+/* A tokenizer alone, from any GGUF with a vocabulary. The caller closes it. */
+QL_API ql_tokenizer *ql_tokenizer_open(const char *path, ql_error *err);
+QL_API void ql_tokenizer_close(ql_tokenizer *tokenizer);
+
+/* The model's tokenizer, owned by the model. */
+QL_API const ql_tokenizer *ql_model_tokenizer(const ql_model *model);
+
+/* Text to ids. *ids is allocated (ql_free), *n_ids counted. */
+QL_API ql_code ql_tokenize(const ql_tokenizer *tokenizer, const char *text, size_t len, unsigned flags,
+                           int32_t **ids, size_t *n_ids, ql_error *err);
+
+/* Ids to text; bytes that are not UTF-8 become U+FFFD. *text is allocated (ql_free) and also NUL-terminated. */
+QL_API ql_code ql_detokenize(const ql_tokenizer *tokenizer, const int32_t *ids, size_t n_ids, unsigned flags,
+                             char **text, size_t *len, ql_error *err);
+
+/* Ids that matter to a caller; -1 where the vocabulary has none. */
+typedef struct ql_vocab_info {
+    uint32_t n_vocab;
+    int32_t bos_id, eos_id, unk_id, pad_id;
+} ql_vocab_info;
+QL_API void ql_tokenizer_get_info(const ql_tokenizer *tokenizer, ql_vocab_info *info);
+
+/* The piece of one id as stored in the vocabulary (string, owned by the tokenizer), NULL if out of range. */
+QL_API const char *ql_token_piece(const ql_tokenizer *tokenizer, int32_t id);
+
+/* ---- chat template --------------------------------------------------------------------------------------------- */
+
+typedef struct ql_template ql_template;
+
+/* Compiles Jinja source. bos and eos are strings that templates see as bos_token and eos_token; NULL is "". */
+QL_API ql_template *ql_template_open(const char *source, size_t len, const char *bos, const char *eos, ql_error *err);
+QL_API void ql_template_close(ql_template *tmpl);
+
+/* What a template is rendered with. Strings are JSON; NULL takes the default. */
+typedef struct ql_render {
+    const char *messages;       /* array of message objects; required */
+    const char *tools;          /* array or null */
+    const char *variables;      /* object: further template variables */
+    bool add_generation_prompt;
+    bool has_now;
+    int64_t now;                /* seconds since 1970 UTC for strftime_now, with has_now; else the clock, local time */
+} ql_render;
+
+/* *text is allocated (ql_free) and also NUL-terminated. */
+QL_API ql_code ql_template_render(const ql_template *tmpl, const ql_render *render, char **text, size_t *len,
+                                  ql_error *err);
+
+/* The model's own template, compiled at load; QL_E_NO_TEMPLATE when it has none, QL_E_TEMPLATE when it is wrong. */
+QL_API ql_code ql_model_render(const ql_model *model, const ql_render *render, char **text, size_t *len,
+                               ql_error *err);
+
+/* As ql_model_render, then to ids: text that came from a message never becomes a control token. */
+QL_API ql_code ql_model_render_ids(const ql_model *model, const ql_render *render, int32_t **ids, size_t *n_ids,
+                                   ql_error *err);
+
+/* ---- generation ------------------------------------------------------------------------------------------------ */
+
+typedef struct ql_logit_bias {
+    int32_t id;
+    float bias; /* added to the logit; -INFINITY forbids the token */
+} ql_logit_bias;
+
+typedef struct ql_string {
+    const char *text;
+    size_t len;
+} ql_string;
+
+/* Sampling, in the order in which it acts. Take ql_params_default() and change fields. */
+typedef struct ql_params {
+    const ql_logit_bias *logit_bias;
+    size_t n_logit_bias;
+    double repetition_penalty; /* > 0; of prompt and new tokens; 1 is off (Keskar et al. 2019) */
+    double frequency_penalty;  /* -2 to 2; new tokens only, times count */
+    double presence_penalty;   /* -2 to 2; new tokens only, once */
+    bool do_sample;            /* false: greedy */
+    double temperature;        /* >= 0; 0 is greedy */
+    int32_t top_k;             /* >= 0; 0 is off */
+    double top_p;              /* (0, 1]; 1 is off (Holtzman et al. 2020) */
+    double min_p;              /* [0, 1]; 0 is off (Nguyen et al. 2024) */
+    double typical_p;          /* (0, 1]; 1 is off (Meister et al. 2023) */
+    uint64_t seed;             /* with has_seed; else fresh entropy for each prompt */
+    bool has_seed;
+    int32_t max_new_tokens;    /* >= 1 */
+    const ql_string *stop_strings;
+    size_t n_stop_strings;     /* up to 64 of up to 1024 bytes, none empty */
+    bool ignore_eos;           /* go on after an end-of-text token (benchmarks) */
+} ql_params;
+
+/* temperature 0.7, top_p 0.9, top_k 50, repetition_penalty 1.1, do_sample, max_new_tokens 512, the rest off. */
+QL_API ql_params ql_params_default(void);
+
+/* Checks every range; the message is "temperature must be >= 0, got -1". */
+QL_API ql_code ql_params_check(const ql_params *params, ql_error *err);
+
+/* Exactly one of text and ids. A text is tokenized with QL_ADD_SPECIAL | QL_PARSE_SPECIAL, ids are taken as they are. */
+typedef struct ql_prompt {
+    const char *text;
+    size_t len;
+    const int32_t *ids;
+    size_t n_ids;
+} ql_prompt;
+
+typedef enum ql_finish {
+    QL_FINISH_NONE = 0, /* still running */
+    QL_FINISH_STOP,     /* an end-of-text token or a stop string */
+    QL_FINISH_LENGTH,   /* max_new_tokens, or the end of the context */
+    QL_FINISH_CANCELLED,
+} ql_finish;
+
+/* A piece of generated text: complete UTF-8, never part of a stop string. */
+typedef struct ql_piece {
+    const char *text; /* valid until the next call on the session; NULL when everything has ended */
+    size_t len;       /* may be 0 */
+    size_t index;     /* which prompt */
+    ql_finish finish; /* other than NONE: the last piece of this prompt */
+} ql_piece;
+
+typedef struct ql_session ql_session;
+
+/* A session holds the key/value caches of its sequences and reuses them: a prompt that begins like the one before
+ * is computed from the first difference on. The caller frees it. */
+QL_API ql_session *ql_session_new(ql_model *model, ql_error *err);
+QL_API void ql_session_free(ql_session *session);
+
+/* Starts generating for n prompts, with params for each as if it were alone; copies what it needs. Any generation
+ * already under way ends. Work is done in ql_next(). */
+QL_API ql_code ql_generate(ql_session *session, const ql_prompt *prompts, size_t n, const ql_params *params,
+                           ql_error *err);
+
+/* Computes until a piece of text is ready. After the last piece, *piece is all zero. On an error the generation ends. */
+QL_API ql_code ql_next(ql_session *session, ql_piece *piece, ql_error *err);
+
+/* Makes a ql_next() under way on another thread, or the next one, end every prompt with QL_FINISH_CANCELLED: within
+ * one token in decoding, within one chunk of a prompt. Async-signal-safe. */
+QL_API void ql_cancel(ql_session *session);
+
+typedef struct ql_usage {
+    uint64_t n_prompt;        /* tokens of all prompts */
+    uint64_t n_prompt_cached; /* of which were in the cache */
+    uint64_t n_new;           /* tokens generated */
+    double prompt_seconds;
+    double decode_seconds;
+} ql_usage;
+
+/* Figures of the generation under way or the last one. */
+QL_API void ql_session_get_usage(const ql_session *session, ql_usage *usage);
+
+/* Logits for each position of ids: out is [n_ids, n_vocab], row i predicts the token after ids[0..i]. */
+QL_API ql_code ql_logits(ql_session *session, const int32_t *ids, size_t n_ids, float *out, ql_error *err);
+
+/* Forgets the cached tokens of the session. */
+QL_API void ql_session_reset(ql_session *session);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: MIT
+// Owns the worker threads and their two meeting points: the start of a job and a barrier inside one.
+// The one decision: a waiter spins SPIN times (about 50 microseconds), then sleeps; who changes the word it waits for
+// pays for a wake-up call only when someone sleeps.
+#include "base/pool.h"
+
+#include <linux/futex.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+enum { SPIN = 2000 };
+
+// A word that threads wait on, with the number of sleepers, on a cache line of its own.
+typedef struct event {
+    _Alignas(64) _Atomic uint32_t value;
+    _Atomic uint32_t sleepers;
+} event;
+
+struct ql_pool {
+    event start;            // counts jobs
+    event done;             // counts finished jobs
+    event barrier;          // counts barriers passed
+    _Alignas(64) _Atomic int arrived;  // at the barrier
+    _Alignas(64) _Atomic int running;  // workers still inside the job
+    ql_job *job;
+    void *arg;
+    bool stop;
+    int size;
+    int started;            // threads to join
+    pthread_t *threads;     // [size - 1]
+};
+
+typedef struct worker_arg {
+    ql_pool *pool;
+    int worker;
+} worker_arg;
+
+static void relax(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#else
+    atomic_signal_fence(memory_order_seq_cst);
+#endif
+}
+
+// Returns once the word differs from old.
+static void event_wait(event *e, uint32_t old)
+{
+    for (int i = 0; i < SPIN; i++) {
+        if (atomic_load_explicit(&e->value, memory_order_acquire) != old)
+            return;
+        relax();
+    }
+    atomic_fetch_add(&e->sleepers, 1);
+    while (atomic_load(&e->value) == old)
+        syscall(SYS_futex, &e->value, FUTEX_WAIT_PRIVATE, old, NULL, NULL, 0);
+    atomic_fetch_sub(&e->sleepers, 1);
+}
+
+static void event_signal(event *e)
+{
+    atomic_fetch_add(&e->value, 1);
+    if (atomic_load(&e->sleepers))
+        syscall(SYS_futex, &e->value, FUTEX_WAKE_PRIVATE, INT32_MAX, NULL, NULL, 0);
+}
+
+static void finish(ql_pool *pool)
+{
+    if (atomic_fetch_sub(&pool->running, 1) == 1)
+        event_signal(&pool->done);
+}
+
+static void *worker_main(void *data)
+{
+    worker_arg arg = *(worker_arg *)data;
+    free(data);
+    ql_pool *pool = arg.pool;
+    for (uint32_t seen = 0;; seen++) {
+        event_wait(&pool->start, seen);
+        if (pool->stop)
+            return NULL;
+        pool->job(pool->arg, arg.worker);
+        finish(pool);
+    }
+}
+
+static ql_code start_threads(ql_pool *pool, ql_error *err)
+{
+    // Signals are for the program's own threads: one that lands on a worker would interrupt nothing useful.
+    sigset_t all, old;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    int failed = 0;
+    for (int i = 1; i < pool->size && !failed; i++) {
+        worker_arg *arg = malloc(sizeof *arg);
+        if (arg) {
+            *arg = (worker_arg){pool, i};
+            failed = pthread_create(&pool->threads[i - 1], NULL, worker_main, arg);
+        }
+        if (!arg || failed)
+            failed = 1, free(arg);
+        else
+            pool->started++;
+    }
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    return failed ? ql_fail(err, QL_E_MEMORY, "thread %d of %d could not be started", pool->started + 1, pool->size)
+                  : QL_OK;
+}
+
+ql_code ql_pool_new(ql_pool **out, int n_threads, ql_error *err)
+{
+    *out = NULL;
+    ql_pool *pool = aligned_alloc(64, sizeof *pool);
+    pthread_t *threads = calloc((size_t)n_threads, sizeof *threads);
+    if (!pool || !threads) {
+        free(pool);
+        free(threads);
+        return ql_fail_memory(err, sizeof *pool);
+    }
+    memset(pool, 0, sizeof *pool);
+    pool->size = n_threads;
+    pool->threads = threads;
+    ql_code code = start_threads(pool, err);
+    if (code != QL_OK) {
+        ql_pool_free(pool);
+        return code;
+    }
+    *out = pool;
+    return QL_OK;
+}
+
+void ql_pool_free(ql_pool *pool)
+{
+    if (!pool)
+        return;
+    pool->stop = true;
+    event_signal(&pool->start);
+    for (int i = 0; i < pool->started; i++)
+        pthread_join(pool->threads[i], NULL);
+    free(pool->threads);
+    free(pool);
+}
+
+int ql_pool_size(const ql_pool *pool) { return pool->size; }
+
+void ql_pool_run(ql_pool *pool, ql_job *job, void *arg)
+{
+    if (pool->size == 1) {
+        job(arg, 0);
+        return;
+    }
+    uint32_t done = atomic_load(&pool->done.value);
+    pool->job = job;
+    pool->arg = arg;
+    atomic_store(&pool->running, pool->size);
+    event_signal(&pool->start);
+    job(arg, 0);
+    finish(pool);
+    event_wait(&pool->done, done);
+}
+
+void ql_pool_barrier(ql_pool *pool)
+{
+    if (pool->size == 1)
+        return;
+    uint32_t passed = atomic_load_explicit(&pool->barrier.value, memory_order_acquire);
+    if (atomic_fetch_add(&pool->arrived, 1) == pool->size - 1) {
+        atomic_store(&pool->arrived, 0);
+        event_signal(&pool->barrier);
+    } else {
+        event_wait(&pool->barrier, passed);
+    }
+}

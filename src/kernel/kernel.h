@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: MIT
+// The table of kernels: mathematics on rows, no models, no threads. `scalar` is the definition; every other level gives
+// the same bits (tests/kernel compares by memcmp).
+//
+// Weights are in panels: 16 output rows side by side, K in order, so that one vector holds the same K for 16 rows. A
+// panel takes exactly 16 times the bytes of a row of its type. Activations are in tiles of 4 rows ("quads"), interleaved
+// so that a kernel reads any of the 4 with one base pointer. Layouts: kernel/layout.h.
+//
+// Numbers: K in a fixed order, one fused multiply-add a block (two where the type has minimums), no split of K. So an
+// output depends on its weight row and its activation row alone: not on how many rows are computed together, nor on
+// which thread or instruction set does it.
+#ifndef QL_KERNEL_KERNEL_H
+#define QL_KERNEL_KERNEL_H
+
+#include "tensor/dtype.h"
+
+enum {
+    QL_PANEL_ROWS = 16, // output rows of a panel
+    QL_QUAD_ROWS = 4,   // activation rows of a tile
+    QL_KV_CHUNK = 256,  // positions of an attention chunk; chunk c covers [256 c, 256 c + 256)
+    QL_QUERY_MAX = 12,  // queries of one attend_chunk call
+    QL_HEAD_DIM_MAX = 256,
+};
+
+// How the activations that meet a weight type are stored.
+typedef enum ql_act {
+    QL_ACT_F32,  // f32, for F32, F16 and BF16 weights
+    QL_ACT_Q32,  // int8, a scale for each 32, for Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 IQ4_NL
+    QL_ACT_Q256, // int8, a scale for each 256, for the K-quants and IQ4_XS
+    QL_ACT_COUNT
+} ql_act;
+
+ql_act ql_act_of(ql_dtype dtype);
+size_t ql_act_quad_bytes(ql_act act, size_t n_cols); // of one quad of 4 rows
+
+// Packs n_rows <= 16 rows of a matrix (row-major blocks, as in a file, row_bytes apart) into one panel; missing rows are
+// zeros. dst: 16 rows' bytes, 64-byte aligned.
+void ql_panel_pack(ql_dtype dtype, const uint8_t *rows, size_t row_bytes, int n_rows, size_t n_cols, uint8_t *dst);
+// One row of packed weights back to f32 (embedding lookup): exactly what the dtype's decode gives.
+void ql_panel_row(ql_dtype dtype, const uint8_t *panels, size_t n_cols, size_t row, float *out);
+
+// The keys and values of one layer, kv head and sequence. Positions are absolute from 0.
+typedef enum ql_kv_type { QL_KV_F32, QL_KV_Q8, QL_KV_COUNT } ql_kv_type;
+typedef struct ql_kv {
+    uint8_t *k;     // Q8: [n_ctx/16][head_dim/4][16 positions][4] u8 = q + 128; F32: [n_ctx/16][head_dim][16 positions]
+    float *k_scale; // Q8: [n_ctx]
+    uint8_t *v;     // Q8: [n_ctx][head_dim] i8; F32: [n_ctx][head_dim]
+    float *v_scale; // Q8: [n_ctx]
+} ql_kv;
+size_t ql_kv_row_bytes(ql_kv_type type, int head_dim); // of k, and of v, for one position (without scales)
+
+// RoPE pairs: NORM rotates (x[2i], x[2i+1]), NEOX rotates (x[i], x[i + n_rot/2]).
+typedef enum ql_rope_kind { QL_ROPE_NORM, QL_ROPE_NEOX } ql_rope_kind;
+
+typedef struct ql_kernels {
+    const char *name; // "scalar", "avx2", "avx512"
+
+    // y[t * ldy + 16 p + r] = dot(weight row 16 p + r, activation row t), for t < n_tokens and p_begin <= p < p_end.
+    // panels: the matrix's first panel; acts: quads of the dtype's ql_act. n_cols a multiple of the dtype's block.
+    void (*matmul[QL_DTYPE_END])(const uint8_t *panels, size_t n_cols, const void *acts, size_t n_tokens, float *y,
+                                 size_t ldy, size_t p_begin, size_t p_end);
+
+    // Stores x [n_cols] as row `row` (0..) of the quads at acts. Q32 and Q256: per block, amax = max |x|,
+    // d = amax / 127, q = round to nearest even(x * (127 / amax)), 0 when amax is 0.
+    void (*act_write[QL_ACT_COUNT])(const float *x, size_t n_cols, size_t row, void *acts);
+
+    // y = x / sqrt(mean(x^2) + eps) * w. x, y, w: [n]; y may be x.
+    void (*rms_norm)(const float *x, const float *w, float eps, size_t n, float *y);
+    void (*add)(float *x, const float *y, size_t n);                           // x += y
+    void (*silu_mul)(const float *gate, const float *up, size_t n, float *out); // x / (1 + exp(-x)) * up
+
+    // Rotates the first n_rot of each head. x: [n_heads, head_dim]; cos_sin: [n_rot / 2][2], of this position.
+    void (*rope)(float *x, const float *cos_sin, size_t n_heads, size_t head_dim, size_t n_rot, ql_rope_kind kind);
+
+    // Writes position pos of one kv head. k, v: [head_dim]. Q8: amax / 127 as in act_write, over the head.
+    void (*kv_write[QL_KV_COUNT])(const ql_kv *kv, size_t pos, const float *k, const float *v, size_t head_dim);
+
+    // Puts q [head_dim] times `scale` (1/sqrt(head_dim)) as query `lane` (< QL_QUERY_MAX) into a query tile of
+    // ql_query_tile_bytes(); Q8 quantizes it to int8 as above.
+    void (*query_write[QL_KV_COUNT])(const float *q, float scale, size_t lane, size_t head_dim, void *tile);
+
+    // One chunk of keys and values against n_queries queries of a tile that share this kv head. Query i sees positions
+    // below n_visible[i]; n_visible[i] may lie before the chunk (then it adds nothing) or after it. partial:
+    // [n_queries][head_dim + 16] floats: max m, sum l of exp(score - m), 14 unused, then o = sum of exp(score - m) v;
+    // nothing visible: m = -INFINITY, l = 0, o = 0.
+    void (*attend_chunk[QL_KV_COUNT])(const ql_kv *kv, const void *tile, size_t n_queries, const int32_t *n_visible,
+                                      size_t chunk, size_t head_dim, float *partial);
+    // Folds one query's partial of the next chunk into the one of all chunks before (in place; start from a copy of
+    // chunk 0's). [head_dim + 16] floats each.
+    void (*attend_merge)(float *total, const float *partial, size_t head_dim);
+    // out = o / l. [head_dim]
+    void (*attend_finish)(const float *total, size_t head_dim, float *out);
+} ql_kernels;
+
+size_t ql_query_tile_bytes(ql_kv_type type, size_t head_dim); // for QL_QUERY_MAX queries
+
+// The best level this CPU has, or the lower one that `isa` names ("scalar", "avx2", "avx512"; NULL: no cap). An unknown
+// name gives NULL; a level the CPU lacks gives the best one below it.
+const ql_kernels *ql_kernels_get(const char *isa);
+
+#endif

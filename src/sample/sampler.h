@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: MIT
+// Logits -> token. The chain, in this order: logit bias, repetition penalty (tokens of the prompt and new ones),
+// frequency and presence penalties (new tokens only), temperature, top-k, top-p, min-p, typical; then a draw with the
+// random number of (seed, i). Greedy takes the largest logit after the penalties; of equal ones the lowest id.
+//
+// Numbers: double, own exp and log, candidates in a fixed order: the same token on every machine.
+#ifndef QL_SAMPLE_SAMPLER_H
+#define QL_SAMPLE_SAMPLER_H
+
+#include "base/error.h"
+
+typedef struct ql_sampler ql_sampler;
+
+// Copies what it needs of params (already checked). seed is used as given here, params->seed is not looked at.
+ql_code ql_sampler_new(const ql_params *params, uint32_t n_vocab, uint64_t seed, ql_sampler **sampler, ql_error *err);
+void ql_sampler_free(ql_sampler *sampler);
+
+// Tells the sampler of the prompt's tokens (ids below n_vocab).
+void ql_sampler_prompt(ql_sampler *sampler, const int32_t *ids, size_t n);
+
+// Chooses the next token from logits [n_vocab], which it may change, and counts it as new. NaN counts as -inf; when no
+// logit is finite: QL_E_NUMERIC.
+ql_code ql_sampler_next(ql_sampler *sampler, float *logits, int32_t *id, ql_error *err);
+
+#endif
