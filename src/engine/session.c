@@ -1,0 +1,475 @@
+// SPDX-License-Identifier: MIT
+// ql_session: generation as a pull loop. Prompts become sequences, at most WAVE at a time; each step computes one batch
+// of rows for all of them (a token of each that decodes, prompt tokens of the others) and samples where a prompt ends.
+// Knows nothing of how logits come about nor of what a token spells.
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fpmode.h"
+#include "base/random.h"
+#include "engine/engine.h"
+
+enum { WAVE = 8 };
+
+// A cache and the tokens it holds; outlives the generation, so that the next prompt may reuse a prefix.
+typedef struct cache_slot {
+    ql_cache cache;
+    int32_t *tokens;  // [max_length]; NULL: not allocated yet
+    size_t n_cached;  // tokens whose keys and values are in the cache
+} cache_slot;
+
+// A prompt on its way.
+typedef struct sequence {
+    size_t index;          // which prompt
+    cache_slot *slot;            // NULL: this place is free
+    size_t n_tokens;       // in slot->tokens: the prompt and what was generated
+    size_t n_new;
+    bool wants_logits;     // in the batch being computed
+    ql_sampler *sampler;
+    ql_stream *stream;
+    ql_buf out;            // text ready to be taken
+    ql_finish finish;
+} sequence;
+
+struct ql_session {
+    ql_model *model;
+    atomic_bool cancelled;
+    cache_slot slots[WAVE];
+    sequence sequences[WAVE];
+    sequence *given;       // whose text the last piece points to
+
+    // the generation under way
+    ql_params params;      // with copies of its arrays
+    ql_logit_bias *logit_bias;
+    ql_string *stops;
+    char *stop_text;
+    ql_ids *prompts;       // [n_prompts]
+    uint64_t *seeds;       // [n_prompts]
+    size_t n_prompts, n_started;
+    ql_usage usage;
+    ql_row rows[QL_ROWS_MAX];
+};
+
+// ---- life ----
+
+ql_session *ql_session_new(ql_model *model, ql_error *err)
+{
+    ql_session *s = calloc(1, sizeof *s);
+    if (!s) {
+        ql_fail_memory(err, sizeof *s);
+        return NULL;
+    }
+    ql_model_retain(model);
+    s->model = model;
+    return s;
+}
+
+static void end_sequence(sequence *q)
+{
+    ql_sampler_free(q->sampler);
+    ql_stream_free(q->stream);
+    ql_buf_free(&q->out);
+    *q = (sequence){0};
+}
+
+static void end_generation(ql_session *s)
+{
+    for (size_t i = 0; i < WAVE; i++)
+        end_sequence(&s->sequences[i]);
+    for (size_t i = 0; s->prompts && i < s->n_prompts; i++)
+        ql_ids_free(&s->prompts[i]);
+    free(s->prompts);
+    free(s->seeds);
+    free(s->logit_bias);
+    free(s->stops);
+    free(s->stop_text);
+    s->prompts = NULL;
+    s->seeds = NULL;
+    s->logit_bias = NULL;
+    s->stops = NULL;
+    s->stop_text = NULL;
+    s->given = NULL;
+    s->n_prompts = s->n_started = 0;
+}
+
+void ql_session_free(ql_session *session)
+{
+    if (!session)
+        return;
+    end_generation(session);
+    for (size_t i = 0; i < WAVE; i++) {
+        ql_cache_free(&session->slots[i].cache);
+        free(session->slots[i].tokens);
+    }
+    ql_model_close(session->model);
+    free(session);
+}
+
+void ql_session_reset(ql_session *session)
+{
+    end_generation(session);
+    for (size_t i = 0; i < WAVE; i++)
+        session->slots[i].n_cached = 0;
+}
+
+void ql_cancel(ql_session *session) { atomic_store(&session->cancelled, true); }
+
+void ql_session_get_usage(const ql_session *session, ql_usage *usage) { *usage = session->usage; }
+
+static ql_code open_slot(ql_session *s, cache_slot *slot, ql_error *err)
+{
+    if (slot->tokens)
+        return QL_OK;
+    size_t bytes = s->model->max_length * sizeof *slot->tokens;
+    int32_t *tokens = malloc(bytes);
+    if (!tokens)
+        return ql_fail_memory(err, bytes);
+    ql_code code = ql_cache_init(&slot->cache, &s->model->config, s->model->kv_type, s->model->max_length, err);
+    if (code != QL_OK) {
+        free(tokens);
+        return code;
+    }
+    slot->tokens = tokens;
+    slot->n_cached = 0;
+    return QL_OK;
+}
+
+// ---- starting ----
+
+static ql_code copy_params(ql_session *s, const ql_params *params, ql_error *err)
+{
+    size_t text = 0, n = params->n_stop_strings;
+    for (size_t i = 0; i < n; i++)
+        text += params->stop_strings[i].len;
+    s->logit_bias = malloc((params->n_logit_bias + 1) * sizeof *s->logit_bias);
+    s->stops = malloc((n + 1) * sizeof *s->stops);
+    s->stop_text = malloc(text + 1);
+    if (!s->logit_bias || !s->stops || !s->stop_text)
+        return ql_fail_memory(err, text + n * sizeof *s->stops + params->n_logit_bias * sizeof *s->logit_bias);
+    if (params->n_logit_bias)
+        memcpy(s->logit_bias, params->logit_bias, params->n_logit_bias * sizeof *s->logit_bias);
+    for (size_t i = 0, at = 0; i < n; at += params->stop_strings[i].len, i++) {
+        memcpy(s->stop_text + at, params->stop_strings[i].text, params->stop_strings[i].len);
+        s->stops[i] = (ql_string){s->stop_text + at, params->stop_strings[i].len};
+    }
+    s->params = *params;
+    s->params.logit_bias = s->logit_bias;
+    s->params.stop_strings = s->stops;
+    return QL_OK;
+}
+
+static ql_code check_ids(const ql_model *m, const int32_t *ids, size_t n, ql_error *err)
+{
+    for (size_t i = 0; i < n; i++)
+        if (ids[i] < 0 || (uint32_t)ids[i] >= m->config.n_vocab)
+            return ql_fail(err, QL_E_ARGUMENT, "token %zu is %d, the vocabulary has 0 to %u", i, ids[i],
+                           m->config.n_vocab - 1);
+    return QL_OK;
+}
+
+static ql_code read_prompt(const ql_model *m, const ql_prompt *prompt, ql_ids *ids, ql_error *err)
+{
+    if (prompt->text) {
+        QL_TRY(ql_tokenizer_encode(m->tokenizer, prompt->text, prompt->len, NULL, QL_ADD_SPECIAL | QL_PARSE_SPECIAL,
+                                   ids, err));
+    } else {
+        QL_TRY(check_ids(m, prompt->ids, prompt->n_ids, err));
+        for (size_t i = 0; i < prompt->n_ids; i++)
+            if (!ql_ids_push(ids, prompt->ids[i]))
+                return ql_fail_memory(err, prompt->n_ids * sizeof *prompt->ids);
+    }
+    if (ids->n == 0)
+        return ql_fail(err, QL_E_ARGUMENT, "the prompt is empty, and this model adds no token of its own: give it text");
+    if (ids->n >= m->max_length)
+        return ql_fail(err, QL_E_CONTEXT,
+                       "the prompt has %zu tokens and the context is %u: shorten the prompt, or open the model with a "
+                       "larger max_length (this model was trained for %u)",
+                       ids->n, m->max_length, m->config.context_length);
+    return QL_OK;
+}
+
+static ql_code read_prompts(ql_session *s, const ql_prompt *prompts, size_t n, ql_error *err)
+{
+    s->prompts = calloc(n ? n : 1, sizeof *s->prompts);
+    s->seeds = calloc(n ? n : 1, sizeof *s->seeds);
+    if (!s->prompts || !s->seeds)
+        return ql_fail_memory(err, n * (sizeof *s->prompts + sizeof *s->seeds));
+    s->n_prompts = n;
+    for (size_t i = 0; i < n; i++) {
+        ql_code code = read_prompt(s->model, &prompts[i], &s->prompts[i], err);
+        if (code != QL_OK)
+            return n > 1 ? ql_fail_prefix(err, code, "prompt %zu", i) : code;
+        s->usage.n_prompt += s->prompts[i].n;
+        s->seeds[i] = s->params.has_seed ? s->params.seed : ql_random_entropy();
+    }
+    for (size_t i = 0; i < n && i < WAVE; i++)
+        QL_TRY(open_slot(s, &s->slots[i], err));
+    return QL_OK;
+}
+
+ql_code ql_generate(ql_session *s, const ql_prompt *prompts, size_t n, const ql_params *params, ql_error *err)
+{
+    end_generation(s);
+    atomic_store(&s->cancelled, false);
+    s->usage = (ql_usage){0};
+    ql_code code = ql_params_check(params, err);
+    if (code == QL_OK)
+        code = copy_params(s, params, err);
+    if (code == QL_OK)
+        code = read_prompts(s, prompts, n, err);
+    if (code == QL_OK) { // what only shows against this vocabulary (logit_bias) is told now, not at the first token
+        ql_sampler *probe = NULL;
+        code = ql_sampler_new(&s->params, s->model->config.n_vocab, 0, &probe, err);
+        ql_sampler_free(probe);
+    }
+    if (code != QL_OK)
+        end_generation(s);
+    return code;
+}
+
+static size_t common_prefix(const cache_slot *slot, const ql_ids *ids)
+{
+    size_t n = 0;
+    while (n < slot->n_cached && n < ids->n && slot->tokens[n] == ids->data[n])
+        n++;
+    return n;
+}
+
+static bool slot_taken(const ql_session *s, const cache_slot *slot)
+{
+    for (size_t i = 0; i < WAVE; i++)
+        if (s->sequences[i].slot == slot)
+            return true;
+    return false;
+}
+
+// The free cache that holds most of the prompt already.
+static cache_slot *best_slot(ql_session *s, const ql_ids *ids)
+{
+    cache_slot *best = NULL;
+    for (size_t i = 0; i < WAVE; i++) {
+        cache_slot *slot = &s->slots[i];
+        if (slot->tokens && !slot_taken(s, slot) && (!best || common_prefix(slot, ids) > common_prefix(best, ids)))
+            best = slot;
+    }
+    return best;
+}
+
+static ql_code start_sequence(ql_session *s, sequence *q, size_t index, ql_error *err)
+{
+    const ql_ids *ids = &s->prompts[index];
+    QL_TRY(ql_sampler_new(&s->params, s->model->config.n_vocab, s->seeds[index], &q->sampler, err));
+    QL_TRY(ql_stream_new(s->params.stop_strings, s->params.n_stop_strings, &q->stream, err));
+    ql_sampler_prompt(q->sampler, ids->data, ids->n);
+    cache_slot *slot = best_slot(s, ids);
+    size_t cached = common_prefix(slot, ids);
+    slot->n_cached = cached < ids->n ? cached : ids->n - 1; // the last one must be computed: its logits are wanted
+    memcpy(slot->tokens, ids->data, ids->n * sizeof *ids->data);
+    s->usage.n_prompt_cached += slot->n_cached;
+    q->slot = slot;
+    q->index = index;
+    q->n_tokens = ids->n;
+    return QL_OK;
+}
+
+static ql_code start_sequences(ql_session *s, ql_error *err)
+{
+    for (size_t i = 0; i < WAVE && s->n_started < s->n_prompts; i++)
+        if (!s->sequences[i].slot && best_slot(s, &s->prompts[s->n_started]))
+            QL_TRY(start_sequence(s, &s->sequences[i], s->n_started++, err));
+    return QL_OK;
+}
+
+// ---- a step ----
+
+static size_t uncomputed(const sequence *q) { return q->n_tokens - q->slot->n_cached; }
+
+static bool running(const sequence *q) { return q->slot && !q->finish; }
+
+static size_t add_rows(ql_session *s, sequence *q, size_t n_rows, size_t budget)
+{
+    size_t n = uncomputed(q), at = q->slot->n_cached;
+    n = n < budget ? n : budget;
+    for (size_t i = 0; i < n; i++)
+        s->rows[n_rows + i] = (ql_row){.cache = &q->slot->cache, .token = q->slot->tokens[at + i],
+                                       .pos = (uint32_t)(at + i), .want_logits = at + i + 1 == q->n_tokens};
+    q->wants_logits = n && at + n == q->n_tokens;
+    q->slot->n_cached = at + n;
+    return n_rows + n;
+}
+
+// A token of each sequence that decodes; the rest of the batch goes to prompts. *prompt: whether there are any.
+// Rows stand in the order of the sequences, so that logits come in that order.
+static size_t plan(ql_session *s, bool *prompt)
+{
+    size_t left = QL_ROWS_MAX, n_rows = 0;
+    *prompt = false;
+    for (size_t i = 0; i < WAVE; i++)
+        left -= running(&s->sequences[i]) && uncomputed(&s->sequences[i]) == 1;
+    for (size_t i = 0; i < WAVE; i++) {
+        sequence *q = &s->sequences[i];
+        q->wants_logits = false;
+        if (!running(q))
+            continue;
+        bool one = uncomputed(q) == 1;
+        size_t before = n_rows;
+        n_rows = add_rows(s, q, n_rows, one ? 1 : left);
+        left -= one ? 0 : n_rows - before;
+        *prompt |= q->n_new == 0;
+    }
+    return n_rows;
+}
+
+static ql_code finish_sequence(sequence *q, ql_finish finish, ql_error *err)
+{
+    bool stopped = false;
+    QL_TRY(ql_stream_finish(q->stream, &q->out, &stopped, err));
+    q->finish = stopped ? QL_FINISH_STOP : finish;
+    return QL_OK;
+}
+
+// A new token: its text, and whether it is the last.
+static ql_code take_token(ql_session *s, sequence *q, int32_t id, ql_error *err)
+{
+    q->n_new++;
+    s->usage.n_new++;
+    if (ql_tokenizer_is_eog(s->model->tokenizer, id) && !s->params.ignore_eos)
+        return finish_sequence(q, QL_FINISH_STOP, err);
+    size_t len;
+    bool stopped = false;
+    const char *bytes = ql_tokenizer_bytes(s->model->tokenizer, id, true, &len);
+    QL_TRY(ql_stream_push(q->stream, bytes, len, &q->out, &stopped, err));
+    if (stopped) {
+        q->finish = QL_FINISH_STOP;
+        return QL_OK;
+    }
+    q->slot->tokens[q->n_tokens++] = id;
+    if (q->n_new >= (size_t)s->params.max_new_tokens || q->n_tokens >= s->model->max_length)
+        return finish_sequence(q, QL_FINISH_LENGTH, err);
+    return QL_OK;
+}
+
+static ql_code sample_all(ql_session *s, float *logits, ql_error *err)
+{
+    for (size_t i = 0; i < WAVE; i++) {
+        sequence *q = &s->sequences[i];
+        if (!q->wants_logits)
+            continue;
+        int32_t id;
+        QL_TRY(ql_sampler_next(q->sampler, logits, &id, err));
+        QL_TRY(take_token(s, q, id, err));
+        logits += ql_forward_logits_stride(s->model->forward);
+    }
+    return QL_OK;
+}
+
+static ql_code step(ql_session *s, ql_error *err)
+{
+    bool prompt;
+    double start = ql_clock();
+    size_t n_rows = plan(s, &prompt);
+    pthread_mutex_lock(&s->model->turn);
+    ql_fpmode mode = ql_fpmode_enter();
+    float *logits = ql_forward_run(s->model->forward, s->rows, n_rows);
+    ql_code code = sample_all(s, logits, err);
+    ql_fpmode_leave(mode);
+    pthread_mutex_unlock(&s->model->turn);
+    *(prompt ? &s->usage.prompt_seconds : &s->usage.decode_seconds) += ql_clock() - start;
+    return code;
+}
+
+// ---- pulling ----
+
+static ql_code cancel_all(ql_session *s, ql_error *err)
+{
+    if (!atomic_exchange(&s->cancelled, false))
+        return QL_OK;
+    s->params.max_new_tokens = 0; // prompts that have not started: each gets its last piece, without a token
+    for (size_t i = 0; i < WAVE; i++)
+        if (running(&s->sequences[i]))
+            QL_TRY(finish_sequence(&s->sequences[i], QL_FINISH_CANCELLED, err));
+    return QL_OK;
+}
+
+// A sequence with something to give: text, or its end.
+static bool give(ql_session *s, ql_piece *piece)
+{
+    for (size_t i = 0; i < WAVE; i++) {
+        sequence *q = &s->sequences[i];
+        if (q->slot && (q->out.len || q->finish)) {
+            *piece = (ql_piece){.text = q->out.data ? q->out.data : "", .len = q->out.len, .index = q->index,
+                                .finish = q->finish};
+            s->given = q;
+            return true;
+        }
+    }
+    if (s->params.max_new_tokens == 0 && s->n_started < s->n_prompts) {
+        *piece = (ql_piece){.text = "", .index = s->n_started++, .finish = QL_FINISH_CANCELLED};
+        return true;
+    }
+    return false;
+}
+
+static ql_code pull(ql_session *s, ql_piece *piece, ql_error *err)
+{
+    for (;;) {
+        QL_TRY(cancel_all(s, err));
+        if (give(s, piece))
+            return QL_OK;
+        QL_TRY(start_sequences(s, err));
+        bool any = false;
+        for (size_t i = 0; i < WAVE; i++)
+            any |= running(&s->sequences[i]);
+        if (!any) {
+            *piece = (ql_piece){0};
+            return QL_OK;
+        }
+        QL_TRY(step(s, err));
+    }
+}
+
+ql_code ql_next(ql_session *s, ql_piece *piece, ql_error *err)
+{
+    *piece = (ql_piece){0};
+    if (s->given && s->given->finish)
+        end_sequence(s->given);
+    else if (s->given)
+        ql_buf_clear(&s->given->out);
+    s->given = NULL;
+    ql_code code = pull(s, piece, err);
+    if (code != QL_OK) {
+        for (size_t i = 0; i < WAVE; i++) // a batch that failed may have left a cache half written
+            s->slots[i].n_cached = 0;
+        end_generation(s);
+    }
+    return code;
+}
+
+// ---- logits ----
+
+ql_code ql_logits(ql_session *s, const int32_t *ids, size_t n_ids, float *out, ql_error *err)
+{
+    const ql_model *m = s->model;
+    end_generation(s);
+    QL_TRY(check_ids(m, ids, n_ids, err));
+    if (n_ids > m->max_length)
+        return ql_fail(err, QL_E_CONTEXT, "%zu tokens were given and the context is %u", n_ids, m->max_length);
+    cache_slot *slot = &s->slots[0];
+    QL_TRY(open_slot(s, slot, err));
+    slot->n_cached = 0;
+    size_t stride = ql_forward_logits_stride(m->forward), n_vocab = m->config.n_vocab;
+    for (size_t at = 0, n; at < n_ids; at += n) {
+        n = n_ids - at < QL_LOGIT_ROWS_MAX ? n_ids - at : QL_LOGIT_ROWS_MAX;
+        for (size_t i = 0; i < n; i++)
+            s->rows[i] = (ql_row){.cache = &slot->cache, .token = ids[at + i], .pos = (uint32_t)(at + i),
+                                  .want_logits = true};
+        pthread_mutex_lock(&s->model->turn);
+        const float *logits = ql_forward_run(m->forward, s->rows, n);
+        for (size_t i = 0; i < n; i++)
+            memcpy(out + (at + i) * n_vocab, logits + i * stride, n_vocab * sizeof *out);
+        pthread_mutex_unlock(&s->model->turn);
+        memcpy(slot->tokens + at, ids + at, n * sizeof *ids);
+        slot->n_cached = at + n;
+    }
+    return QL_OK;
+}

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: MIT
+// The key/value cache of one sequence: for every layer and kv head its keys, values and scales, over max_length
+// positions. It is address space at first: pages become resident when positions are written.
+#include "model/model.h"
+
+static void layout(ql_arena *arena, const ql_config *c, ql_kv_type type, uint32_t max_length, ql_kv **heads)
+{
+    size_t n_heads = (size_t)c->n_layers * c->n_kv_heads;
+    size_t n_pos = ((size_t)max_length + QL_PANEL_ROWS - 1) / QL_PANEL_ROWS * QL_PANEL_ROWS;
+    size_t row = ql_kv_row_bytes(type, (int)c->head_dim);
+    ql_kv *kv = QL_ARENA_NEW(arena, ql_kv, n_heads);
+    *heads = kv;
+    for (size_t i = 0; i < n_heads; i++) {
+        uint8_t *k = ql_arena_alloc(arena, n_pos, row);
+        uint8_t *v = ql_arena_alloc(arena, n_pos, row);
+        float *scales = type == QL_KV_Q8 ? QL_ARENA_NEW(arena, float, 2 * n_pos) : NULL;
+        if (kv)
+            kv[i] = (ql_kv){.k = k, .v = v, .k_scale = scales, .v_scale = scales ? scales + n_pos : NULL};
+    }
+}
+
+uint64_t ql_cache_bytes(const ql_config *config, ql_kv_type type, uint32_t max_length)
+{
+    ql_arena measure = {0};
+    ql_kv *heads;
+    layout(&measure, config, type, max_length, &heads);
+    return measure.used;
+}
+
+ql_code ql_cache_init(ql_cache *cache, const ql_config *config, ql_kv_type type, uint32_t max_length, ql_error *err)
+{
+    *cache = (ql_cache){0};
+    QL_TRY(ql_arena_init(&cache->arena, ql_cache_bytes(config, type, max_length), false, err));
+    layout(&cache->arena, config, type, max_length, &cache->heads);
+    return QL_OK;
+}
+
+void ql_cache_free(ql_cache *cache)
+{
+    ql_arena_free(&cache->arena);
+    *cache = (ql_cache){0};
+}

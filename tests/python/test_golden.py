@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: MIT
+"""SmolLM2 against stored results of transformers and llama.cpp (made by tests/golden/make_smollm2.py)."""
+import array
+import json
+import math
+import os
+import pathlib
+
+import pytest
+
+from quantllm import turbo
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+GOLDEN = json.loads((ROOT / "tests" / "golden" / "smollm2.json").read_text())
+LICENCES = pathlib.Path("/usr/share/common-licenses")
+TIE_NATS = 0.25
+
+pytestmark = pytest.mark.model
+
+
+@pytest.fixture(scope="module")
+def model(smollm):
+    with turbo(smollm, verbose=False) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def reference(smollm):
+    with turbo(smollm, quantization="F32", verbose=False) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("case", GOLDEN["cases"], ids=lambda case: case["prompt"][:20])
+def test_ids_are_those_of_transformers(model, case):
+    assert model.tokenize(case["prompt"]) == case["ids"]
+
+
+@pytest.mark.parametrize("penalty", ["1.0", "1.1"])
+@pytest.mark.parametrize("case", GOLDEN["cases"], ids=lambda case: case["prompt"][:20])
+def test_greedy_agrees_with_transformers(model, case, penalty):
+    """The same text, or, at the first difference, its second choice, which it held to be nearly as good."""
+    steps = case["greedy"][penalty]
+    text = model.generate(case["prompt"], do_sample=False, repetition_penalty=float(penalty), max_new_tokens=len(steps))
+    ids = [best for best, _, _ in steps]
+    prefix = []
+    for best, second, distance in steps:
+        with_best = model.detokenize(prefix + [best], skip_special_tokens=True)
+        if not text.startswith(with_best.rstrip("\ufffd")):
+            other = model.detokenize(prefix + [second], skip_special_tokens=True)
+            assert text.startswith(other.rstrip("\ufffd")), f"after {prefix}: neither {best} nor {second} in {text!r}"
+            assert distance <= TIE_NATS, f"after {prefix}: {second} instead of {best}, {distance} nats apart"
+            return
+        prefix.append(best)
+    assert text == model.detokenize(ids, skip_special_tokens=True)
+
+
+def last_logits(model, ids):
+    rows = model.logits(ids)
+    assert rows.shape == (len(ids), 49152) and rows.format == "f"
+    return rows.tolist()[-1]
+
+
+def test_reference_logits_are_those_of_transformers(reference):
+    """Normalized mean squared error below 1e-6 in quantization="F32"."""
+    stored = array.array("f", (ROOT / "tests" / "golden" / "smollm2_logits.bin").read_bytes())
+    step, n = GOLDEN["logit_step"], GOLDEN["logit_prompts"]
+    width = len(stored) // n
+    worst = 0.0
+    for i in range(n):
+        want = stored[i * width:(i + 1) * width]
+        got = last_logits(reference, GOLDEN["cases"][i]["ids"])[::step]
+        error = sum((a - b) ** 2 for a, b in zip(got, want)) / sum(b * b for b in want)
+        worst = max(worst, error)
+    assert worst < 1e-6, worst
+
+
+def perplexity(model, ids, window):
+    """As make_smollm2.py measures llama.cpp: the second half of each window is scored."""
+    total, count = 0.0, 0
+    for at in range(0, len(ids) - window + 1, window):
+        rows = model.logits(ids[at:at + window]).tolist()
+        for i in range(window // 2, window - 1):
+            row = rows[i]
+            top = max(row)
+            total += math.log(math.fsum(math.exp(x - top) for x in row)) + top - row[ids[at + i + 1]]
+            count += 1
+    return math.exp(total / count), count
+
+
+@pytest.mark.parametrize("part", ["sample", pytest.param("full", marks=pytest.mark.slow)])
+def test_perplexity_is_that_of_llama_cpp(model, part):
+    if not all((LICENCES / name).is_file() for name in GOLDEN["licences"]):
+        pytest.skip(f"{LICENCES} is not on this system: it holds the text")
+    if part == "full" and not os.environ.get("QL_LONG"):
+        pytest.skip("20,480 tokens take minutes: make test-long runs it")
+    golden = GOLDEN["perplexity"][part]
+    text = "\n".join((LICENCES / name).read_text() for name in GOLDEN["licences"])
+    ids = model.tokenize(text)[:golden["n_tokens"]]
+    value, count = perplexity(model, ids, golden["window"])
+    assert count == golden["n_scored"]
+    assert abs(value / golden["llama_cpp"] - 1) < 0.003, (value, golden["llama_cpp"])

@@ -1,0 +1,167 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Runs every test of the project and ends with one line of counts: "N passed, N failed, N skipped".
+
+Two builds: build/ as released, build-asan/ with AddressSanitizer and UndefinedBehaviorSanitizer. A C test program
+prints TAP (cmocka); Python and command tests run in pytest, which writes a JUnit file."""
+import argparse
+import os
+import pathlib
+import re
+import shlex
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv" / "bin"
+ASAN = {"ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0:exitcode=99", "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1"}
+
+
+class Counts:
+    passed = failed = skipped = 0
+
+    def add(self, passed, failed, skipped):
+        self.passed += passed
+        self.failed += failed
+        self.skipped += skipped
+
+
+def report(name, passed, failed, skipped, seconds, output=""):
+    """One line a suite; the output of one that failed."""
+    extra = f", {skipped} skipped" if skipped else ""
+    print(f"{'FAIL' if failed else 'ok':4} {name}: {passed} passed, {failed} failed{extra} ({seconds:.1f} s)", flush=True)
+    if failed:
+        print(output.rstrip()[-12000:], flush=True)
+
+
+def run(command, env=None, timeout=900):
+    start = time.monotonic()
+    try:
+        done = subprocess.run(command, cwd=ROOT, env={**os.environ, **(env or {})}, timeout=timeout,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        code, output = done.returncode, done.stdout.decode(errors="replace")
+    except subprocess.TimeoutExpired as late:
+        code, output = -1, (late.stdout or b"").decode(errors="replace") + f"\nno end after {timeout} s"
+    return code, output, time.monotonic() - start
+
+
+def simple(counts, name, command, env=None):
+    """A check that passes or fails as a whole."""
+    code, output, seconds = run(command, env)
+    counts.add(code == 0, code != 0, 0)
+    report(name, int(code == 0), int(code != 0), 0, seconds, output)
+    return code == 0
+
+
+def cmocka(counts, build, program, env):
+    env = {**env, "CMOCKA_MESSAGE_OUTPUT": "TAP"}
+    code, output, seconds = run([str(program)], env)
+    skipped = len(re.findall(r"^ok .*# SKIP", output, re.M))
+    passed = len(re.findall(r"^ok ", output, re.M)) - skipped
+    failed = len(re.findall(r"^not ok ", output, re.M))
+    if code != 0 and not failed or not passed + failed + skipped:
+        failed += 1  # a crash, a sanitizer's report, or no tests at all
+    counts.add(passed, failed, skipped)
+    report(f"{build}/{program.name}", passed, failed, skipped, seconds, output)
+    for line in re.findall(r"^(?:#\s*)?(skipped: .*)$", output, re.M):
+        print(f"     {line}")
+
+
+def pytest(counts, name, arguments, env):
+    with tempfile.TemporaryDirectory() as folder:
+        junit = pathlib.Path(folder) / "junit.xml"
+        code, output, seconds = run([str(VENV / "python"), "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider",
+                                     f"--junitxml={junit}", *arguments], env)
+        passed = failed = skipped = 0
+        if junit.exists():
+            for suite in xml.etree.ElementTree.parse(junit).getroot().iter("testsuite"):
+                bad = int(suite.get("failures", 0)) + int(suite.get("errors", 0))
+                skip = int(suite.get("skipped", 0))
+                passed, failed, skipped = passed + int(suite.get("tests", 0)) - bad - skip, failed + bad, skipped + skip
+        if code != 0 and not failed:
+            failed = 1
+    counts.add(passed, failed, skipped)
+    report(name, passed, failed, skipped, seconds, output)
+    for line in re.findall(r"^SKIPPED .*$", output, re.M):
+        print(f"     {line}")
+
+
+def programs(build):
+    folders = [ROOT / build / "tests" / kind for kind in ("unit", "kernel")]
+    return sorted(p for f in folders for p in f.glob("test_*") if p.is_file() and os.access(p, os.X_OK))
+
+
+def build_sanitized(counts):
+    """build-asan/, with the Python package installed below it for the tests to import."""
+    env = {"PATH": f"{VENV}:{os.environ['PATH']}"}
+    build = ROOT / "build-asan"
+    if not (build / "build.ninja").exists():
+        setup = ["meson", "setup", str(build), "--prefix=/usr", "-Dtests=true", "-Dpython=true", "-Dbuildtype=debugoptimized",
+                 "-Db_sanitize=address,undefined", "-Db_lundef=false"]
+        if not simple(counts, "build-asan: setup", setup, env):
+            return None
+    if not simple(counts, "build-asan: build", ["ninja", "-C", str(build)], env):
+        return None
+    code, output, _ = run(["meson", "install", "-C", str(build), "--quiet", "--no-rebuild", "--destdir", "root"], env)
+    found = [p for p in (build / "root").rglob("quantllm/__init__.py")]
+    if code != 0 or not found:
+        counts.add(0, 1, 0)
+        report("build-asan: install", 0, 1, 0, 0, output)
+        return None
+    return found[0].parent.parent
+
+
+def sanitized_python(package):
+    libraries = [subprocess.run(["gcc", f"-print-file-name={name}"], capture_output=True, text=True).stdout.strip()
+                 for name in ("libasan.so", "libubsan.so")]
+    return {"LD_PRELOAD": " ".join(libraries), "PYTHONPATH": str(package), "PYTHONMALLOC": "malloc",
+            "ASAN_OPTIONS": "detect_leaks=0:exitcode=99", "UBSAN_OPTIONS": ASAN["UBSAN_OPTIONS"]}
+
+
+def c_example(counts, env):
+    """make install into an empty folder, then the C example through pkg-config, as a user would."""
+    with tempfile.TemporaryDirectory() as folder:
+        script = f"""set -e
+PATH={shlex.quote(str(VENV))}:$PATH
+meson setup {folder}/build --prefix={folder}/usr --libdir=lib -Dcommand=false >{folder}/log 2>&1 || {{ cat {folder}/log; exit 1; }}
+meson install -C {folder}/build --quiet >{folder}/log 2>&1 || {{ cat {folder}/log; exit 1; }}
+export PKG_CONFIG_PATH={folder}/usr/lib/pkgconfig
+gcc -Wall -Wextra -Werror -o {folder}/generate examples/generate.c $(pkg-config --cflags --libs quantllm)
+LD_LIBRARY_PATH={folder}/usr/lib {folder}/generate "$QL_MODEL" "The capital of France is" >{folder}/out
+grep -q Paris {folder}/out"""
+        simple(counts, "C example through pkg-config", ["sh", "-c", script], env)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", help="SmolLM2-135M-Instruct.Q4_1.gguf")
+    parser.add_argument("--quick", action="store_true", help="without the sanitized build")
+    options = parser.parse_args()
+    shared = os.environ.get("QL_SHARED", str(ROOT.parent / "shared"))
+    env = {"QL_SOURCE_ROOT": str(ROOT), "QL_SHARED": shared}
+    full = {**env, "QL_MODEL": options.model} if options.model else env
+    counts = Counts()
+    simple(counts, "layers", [sys.executable, "tools/check_layers.py"])
+    for program in programs("build"):
+        cmocka(counts, "build", program, full)
+    pytest(counts, "python", ["tests/python"], full)
+    pytest(counts, "command", ["tests/cli"], {**full, "QL_COMMAND": str(VENV / "quantllm")})
+    if options.model:
+        c_example(counts, full)
+    package = None if options.quick else build_sanitized(counts)
+    if package:
+        for program in programs("build-asan"):
+            cmocka(counts, "build-asan", program, {**env, **ASAN})
+        small = ["-m", "not model and not slow"]  # the whole model under ASan: make test-long
+        pytest(counts, "python, sanitized", ["tests/python", *small], {**env, **sanitized_python(package)})
+        pytest(counts, "command, sanitized", ["tests/cli", *small],
+               {**env, **ASAN, "QL_COMMAND": str(ROOT / "build-asan" / "cli" / "quantllm")})
+    print(f"{counts.passed} passed, {counts.failed} failed, {counts.skipped} skipped")
+    return 1 if counts.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

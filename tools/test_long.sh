@@ -1,0 +1,53 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# The long runs (about an hour): the full perplexity, fuzzing, ThreadSanitizer, and the whole model under ASan.
+#   tools/test_long.sh MODEL [SECONDS_PER_FUZZER]
+set -eu
+cd "$(dirname "$0")/.."
+model=$1
+seconds=${2:-300}
+PATH=$PWD/.venv/bin:$PATH
+export QL_SOURCE_ROOT="$PWD" QL_SHARED="${QL_SHARED:-$PWD/../shared}"
+failed=0
+step() {
+    name=$1
+    shift
+    echo "== $name"
+    "$@" || { failed=$((failed + 1)); echo "FAIL $name"; }
+}
+
+step "perplexity of 20,480 tokens" env QL_LONG=1 QL_MODEL="$model" python -m pytest -q tests/python -m slow
+
+[ -f build-asan/build.ninja ] || meson setup build-asan --prefix=/usr -Dtests=true -Dpython=true -Dbuildtype=debugoptimized \
+    -Db_sanitize=address,undefined -Db_lundef=false >/dev/null
+ninja -C build-asan >/dev/null
+step "the whole model under ASan" env UBSAN_OPTIONS=halt_on_error=1 build-asan/cli/quantllm run "$model" \
+    "The capital of France is" --max-new-tokens 32 --temperature 0 --quiet
+for isa in scalar avx2 avx512; do
+    step "the whole model under ASan, $isa" env QUANTLLM_ISA=$isa UBSAN_OPTIONS=halt_on_error=1 build-asan/cli/quantllm run \
+        "$model" "The capital of France is" --max-new-tokens 4 --temperature 0 --quiet
+done
+
+[ -f build-tsan/build.ninja ] || meson setup build-tsan -Dtests=true -Dbuildtype=debugoptimized -Db_sanitize=thread \
+    -Db_lundef=false >/dev/null
+ninja -C build-tsan >/dev/null
+for program in build-tsan/tests/unit/test_*; do
+    [ -x "$program" ] && [ -f "$program" ] && step "TSan $(basename "$program")" "$program"
+done
+step "the whole model under TSan" env TSAN_OPTIONS=halt_on_error=1 build-tsan/cli/quantllm run "$model" \
+    "The capital of France is" --max-new-tokens 8 --temperature 0 --quiet --threads 4
+
+if command -v clang >/dev/null; then
+    for source in tests/fuzz/fuzz_*.c; do
+        name=$(basename "$source" .c)
+        # shellcheck disable=SC2046
+        clang -g -O1 -D_GNU_SOURCE -DQL_VERSION='"fuzz"' -fsanitize=fuzzer,address,undefined -Iinclude -Isrc -o "build/$name" \
+            "$source" src/base/*.c src/tensor/*.c src/format/*.c src/text/*.c \
+            $(pkg-config --cflags --libs jansson libpcre2-8) -lunistring -lm -lpthread
+        mkdir -p "build/corpus-$name"
+        step "$name for $seconds s" "build/$name" -max_total_time="$seconds" -rss_limit_mb=512 -timeout=5 "build/corpus-$name"
+    done
+else
+    echo "== fuzzing skipped: clang is not installed (apt-get install clang)"
+fi
+[ "$failed" = 0 ] && echo "long runs: all passed" || { echo "long runs: $failed failed"; exit 1; }
