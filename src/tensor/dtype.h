@@ -41,6 +41,28 @@ const ql_dtype_info *ql_dtype_get(uint32_t dtype);
 // Bytes of a row of n weights (n a multiple of the block).
 static inline size_t ql_row_bytes(const ql_dtype_info *info, size_t n) { return n / info->block * info->block_bytes; }
 
+// The 16 values of the non-linear 4-bit types (IQ4_NL, IQ4_XS).
+extern const int8_t ql_iq4_values[16];
+
+// Scale and minimum j (0-7) of the 12 bytes that hold eight of each, 6 bits apiece (Q4_K, Q5_K).
+static inline void ql_k4_scale_min(const uint8_t s[12], int j, uint8_t *scale, uint8_t *min)
+{
+    if (j < 4) {
+        *scale = s[j] & 63;
+        *min = s[j + 4] & 63;
+    } else {
+        *scale = (uint8_t)((s[j + 4] & 15) | (s[j - 4] >> 6) << 4);
+        *min = (uint8_t)(s[j + 4] >> 4 | (s[j] >> 6) << 4);
+    }
+}
+
+// Scale j (0-15) of the 12 bytes that hold sixteen, 6 bits apiece, less 32 (Q3_K).
+static inline int ql_k3_scale(const uint8_t s[12], int j)
+{
+    int low = j < 8 ? s[j] & 15 : s[j - 8] >> 4;
+    return (low | (s[8 + j % 4] >> 2 * (j / 4) & 3) << 4) - 32;
+}
+
 // IEEE half and bfloat16. To half/bfloat16: nearest, ties to even; NaN stays NaN.
 float ql_f16_to_f32(uint16_t h);
 uint16_t ql_f32_to_f16(float f);

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: MIT
+// Matrix products for AVX-512 with VNNI: 16 rows in the lanes of a vector, up to 12 activation rows at once, so that a
+// weight vector is loaded once for 12 products. Compiled with its own flags.
+//
+// The one trick: a k-group of an activation is a 4-byte operand that vpdpbusd broadcasts from memory by itself; the
+// compiler does not form that operand, so it is written out. A type's zero point costs nothing: accumulators start
+// with minus the sum of the activations, shifted.
+#include <immintrin.h>
+
+#include "kernel/layout.h"
+#include "kernel/levels.h"
+#include "kernel/vec.h"
+
+#include "kernel/unpack_body.inc"
+#include "kernel/act_body.inc"
+#include "kernel/float_body.inc"
+
+#define INLINE static inline __attribute__((always_inline))
+#define UNROLL _Pragma("GCC unroll 16")
+
+enum { TOKENS_MAX = 12 };
+
+INLINE __m512i dot4(__m512i acc, __m512i w, const int8_t *q)
+{
+    __asm__("vpdpbusd %2%{1to16%}, %1, %0" : "+v"(acc) : "v"(w), "m"(*(const int32_t *)q));
+    return acc;
+}
+
+INLINE __m512 halves(const uint8_t *p) { return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p)); }
+
+// The weights of k-group g of a block, as unsigned bytes.
+INLINE __m512i group_32(ql_dtype dtype, const uint8_t *block, int g)
+{
+    const uint8_t *src = block + quants_at_32(dtype);
+    if (dtype == QL_Q8_0)
+        return _mm512_loadu_si512(src + 64 * g);
+    __m512i v = _mm512_loadu_si512(src + 64 * (g % 4)), low = _mm512_set1_epi8(15);
+    v = _mm512_and_si512(g < 4 ? v : _mm512_srli_epi16(v, 4), low);
+    if (dtype == QL_IQ4_NL) {
+        const __m128i table = _mm_xor_si128(_mm_loadu_si128((const __m128i *)ql_iq4_values), _mm_set1_epi8((char)0x80));
+        return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(table), v);
+    }
+    if (dtype == QL_Q5_0 || dtype == QL_Q5_1) {
+        __mmask64 bits;
+        __builtin_memcpy(&bits, src - 64 + 8 * g, 8);
+        return _mm512_mask_add_epi8(v, bits, v, _mm512_set1_epi8(16));
+    }
+    return v;
+}
+
+// 16 rows x nt tokens over a whole row. quads: those of the tile's first token, stride quads apart.
+INLINE void tile_32(ql_dtype dtype, int nt, const uint8_t *block, size_t n_blocks, const ql_quad32 *quads, float *y,
+                    size_t ldy, size_t n_store)
+{
+    __m512 sum[TOKENS_MAX];
+    UNROLL for (int t = 0; t < nt; t++)
+        sum[t] = _mm512_setzero_ps();
+    for (size_t b = 0; b < n_blocks; b++, block += block_bytes_32(dtype), quads++) {
+        __m512i acc[TOKENS_MAX];
+        UNROLL for (int t = 0; t < nt; t++) {
+            const ql_quad32 *quad = quads + (size_t)(t / 4) * n_blocks;
+            acc[t] = zero_shift_32(dtype)
+                         ? _mm512_slli_epi32(_mm512_set1_epi32(quad->nsum[t % 4]), zero_shift_32(dtype))
+                         : _mm512_setzero_si512();
+        }
+        UNROLL for (int g = 0; g < QL_GROUPS_32; g++) {
+            int group = g / 2 + 4 * (g % 2); // both nibbles of a vector in turn
+            __m512i w = group_32(dtype, block, group);
+            UNROLL for (int t = 0; t < nt; t++)
+                acc[t] = dot4(acc[t], w, quads[(size_t)(t / 4) * n_blocks].q[group][t % 4]);
+        }
+        __m512 d = halves(block);
+        UNROLL for (int t = 0; t < nt; t++) {
+            const ql_quad32 *quad = quads + (size_t)(t / 4) * n_blocks;
+            sum[t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(acc[t]), _mm512_mul_ps(d, _mm512_set1_ps(quad->d[t % 4])), sum[t]);
+        }
+        if (has_min_32(dtype)) {
+            __m512 m = halves(block + 32);
+            UNROLL for (int t = 0; t < nt; t++)
+                sum[t] = _mm512_fmadd_ps(m, _mm512_set1_ps(quads[(size_t)(t / 4) * n_blocks].ds[t % 4]), sum[t]);
+        }
+    }
+    UNROLL for (int t = 0; t < nt; t++)
+        if ((size_t)t < n_store)
+            _mm512_storeu_ps(y + (size_t)t * ldy, sum[t]);
+}
+
+INLINE void matmul_32(ql_dtype dtype, QL_MATMUL_ARGUMENTS)
+{
+    size_t n_blocks = n_cols / 32;
+    for (size_t p = p_begin; p < p_end; p++) {
+        const uint8_t *panel = panels + p * n_blocks * block_bytes_32(dtype);
+        size_t t = 0;
+        for (; n_tokens - t > 8; t += 12)
+            tile_32(dtype, 12, panel, n_blocks, (const ql_quad32 *)acts + t / 4 * n_blocks, y + t * ldy + p * 16, ldy,
+                    n_tokens - t);
+        const ql_quad32 *quads = (const ql_quad32 *)acts + t / 4 * n_blocks;
+        float *out = y + t * ldy + p * 16;
+        size_t left = t < n_tokens ? n_tokens - t : 0;
+        if (left > 4)
+            tile_32(dtype, 8, panel, n_blocks, quads, out, ldy, left);
+        else if (left > 1)
+            tile_32(dtype, 4, panel, n_blocks, quads, out, ldy, left);
+        else if (left == 1)
+            tile_32(dtype, 1, panel, n_blocks, quads, out, ldy, left);
+    }
+}
+
+// ---- super-blocks of 256 ----
+
+// 16 rows x nt tokens of one super-block, added to y.
+INLINE void add_tile(int nt, const ql_tile256 *w, const ql_quad256 *quads, size_t n_blocks, float *y, size_t ldy,
+                     size_t n_store, bool first)
+{
+    __m512i isum[TOKENS_MAX];
+    UNROLL for (int t = 0; t < nt; t++)
+        isum[t] = _mm512_setzero_si512();
+    __m128i shift = _mm_cvtsi32_si128(w->zero_shift);
+    for (int s = 0; s < QL_SUBS_256; s++) {
+        __m512i acc[TOKENS_MAX], scale = _mm512_load_si512(w->scale[s]);
+        UNROLL for (int t = 0; t < nt; t++)
+            acc[t] = w->zero_shift
+                         ? _mm512_sll_epi32(_mm512_set1_epi32(quads[(size_t)(t / 4) * n_blocks].nsum[s][t % 4]), shift)
+                         : _mm512_setzero_si512();
+        UNROLL for (int g = 0; g < 4; g++) {
+            __m512i q = _mm512_load_si512(w->q[4 * s + g]);
+            UNROLL for (int t = 0; t < nt; t++)
+                acc[t] = dot4(acc[t], q, quads[(size_t)(t / 4) * n_blocks].q[4 * s + g][t % 4]);
+        }
+        UNROLL for (int t = 0; t < nt; t++)
+            isum[t] = _mm512_add_epi32(isum[t], _mm512_mullo_epi32(acc[t], scale));
+    }
+    __m512 d = _mm512_loadu_ps(w->d), dmin = _mm512_loadu_ps(w->dmin);
+    UNROLL for (int t = 0; t < nt; t++) {
+        if ((size_t)t >= n_store)
+            continue;
+        const ql_quad256 *quad = quads + (size_t)(t / 4) * n_blocks;
+        __m512 da = _mm512_set1_ps(quad->d[t % 4]);
+        __m512 sum = first ? _mm512_setzero_ps() : _mm512_loadu_ps(y + (size_t)t * ldy);
+        sum = _mm512_fmadd_ps(_mm512_cvtepi32_ps(isum[t]), _mm512_mul_ps(d, da), sum);
+        if (w->has_min) {
+            __m512i msum = _mm512_setzero_si512();
+            for (int s = 0; s < QL_SUBS_256; s++)
+                msum = _mm512_add_epi32(
+                    msum, _mm512_mullo_epi32(_mm512_load_si512(w->min[s]), _mm512_set1_epi32(quad->nsum[s][t % 4])));
+            sum = _mm512_fmadd_ps(_mm512_cvtepi32_ps(msum), _mm512_mul_ps(dmin, da), sum);
+        }
+        _mm512_storeu_ps(y + (size_t)t * ldy, sum);
+    }
+}
+
+// The sums stay in y from one super-block to the next: a panel is unpacked once for all tokens.
+INLINE void matmul_256(ql_dtype dtype, QL_MATMUL_ARGUMENTS)
+{
+    size_t n_blocks = n_cols / 256;
+    for (size_t p = p_begin; p < p_end; p++)
+        for (size_t b = 0; b < n_blocks; b++) {
+            ql_tile256 tile;
+            unpack_256(dtype, panels + (p * n_blocks + b) * block_bytes_256(dtype), &tile);
+            for (size_t t = 0; t < n_tokens; t += TOKENS_MAX) {
+                const ql_quad256 *quads = (const ql_quad256 *)acts + t / 4 * n_blocks + b;
+                float *out = y + t * ldy + p * 16;
+                size_t left = n_tokens - t;
+                if (left > 8)
+                    add_tile(12, &tile, quads, n_blocks, out, ldy, left, b == 0);
+                else if (left > 4)
+                    add_tile(8, &tile, quads, n_blocks, out, ldy, left, b == 0);
+                else if (left > 1)
+                    add_tile(4, &tile, quads, n_blocks, out, ldy, left, b == 0);
+                else
+                    add_tile(1, &tile, quads, n_blocks, out, ldy, left, b == 0);
+            }
+        }
+}
+
+#define LEVEL avx512
+#include "kernel/matmul_table.inc"

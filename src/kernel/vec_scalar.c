@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: MIT
+// The scalar level of the row kernels: the 16-lane operations in plain C, which define what every other level computes.
+// fmaf is the C library's, exact on every machine.
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+typedef struct vf {
+    float v[16];
+} vf;
+
+#define EACH_LANE for (int l = 0; l < 16; l++)
+
+static inline vf vload(const float *p)
+{
+    vf r;
+    memcpy(&r, p, sizeof r);
+    return r;
+}
+
+static inline void vstore(float *p, vf a) { memcpy(p, &a, sizeof a); }
+
+static inline vf vload_n(const float *p, size_t n)
+{
+    vf r = {{0}};
+    memcpy(&r, p, n * sizeof *p);
+    return r;
+}
+
+static inline void vstore_n(float *p, size_t n, vf a) { memcpy(p, &a, n * sizeof *p); }
+
+static inline vf vset(float x)
+{
+    vf r;
+    EACH_LANE r.v[l] = x;
+    return r;
+}
+
+static inline vf vload_i8(const int8_t *p)
+{
+    vf r;
+    EACH_LANE r.v[l] = (float)p[l];
+    return r;
+}
+
+#define LANEWISE(name, expression)    \
+    static inline vf name(vf a, vf b) \
+    {                                 \
+        EACH_LANE a.v[l] = expression; \
+        return a;                     \
+    }
+LANEWISE(vadd, a.v[l] + b.v[l])
+LANEWISE(vsub, a.v[l] - b.v[l])
+LANEWISE(vmul, a.v[l] * b.v[l])
+LANEWISE(vdiv, a.v[l] / b.v[l])
+LANEWISE(vmax, a.v[l] > b.v[l] ? a.v[l] : b.v[l])
+LANEWISE(vmin, a.v[l] < b.v[l] ? a.v[l] : b.v[l])
+
+static inline vf vfma(vf a, vf b, vf c)
+{
+    EACH_LANE c.v[l] = __builtin_fmaf(a.v[l], b.v[l], c.v[l]);
+    return c;
+}
+
+static inline vf vkeep(vf a, size_t n, float fill)
+{
+    EACH_LANE a.v[l] = (size_t)l < n ? a.v[l] : fill;
+    return a;
+}
+
+static inline vf vzero_below(vf a, vf x, float low)
+{
+    EACH_LANE a.v[l] = x.v[l] < low ? 0.0f : a.v[l];
+    return a;
+}
+
+static inline uint32_t bits_of(float x)
+{
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits;
+}
+
+static inline float of_bits(uint32_t bits)
+{
+    float x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+static inline vf vmax_abs(vf m, vf x)
+{
+    EACH_LANE {
+        uint32_t a = bits_of(x.v[l]) & 0x7fffffffu;
+        m.v[l] = a > bits_of(m.v[l]) ? of_bits(a) : m.v[l];
+    }
+    return m;
+}
+
+// In two halves, as 2^128 is no float: the first product is exact.
+static inline vf vscale(vf p, vf n, vf t)
+{
+    (void)n;
+    EACH_LANE {
+        int32_t e = (int32_t)(bits_of(t.v[l]) - bits_of(0x1.8p23f)), half = e >> 1;
+        float low = of_bits((uint32_t)(half + 127) << 23), high = of_bits((uint32_t)(e - half + 127) << 23);
+        p.v[l] = p.v[l] * low * high;
+    }
+    return p;
+}
+
+static inline void vstore_q8(int8_t *q, vf a)
+{
+    EACH_LANE {
+        float rounded = a.v[l] + 0x1.8p23f;
+        q[l] = a.v[l] == a.v[l] ? (int8_t)(int32_t)(bits_of(rounded) - bits_of(0x1.8p23f)) : 0;
+    }
+}
+
+#define QL_VEC(name) ql_vec_scalar_##name
+#define QK_QUERIES 1
+#define PV_QUERIES 1
+#define PV_WIDTH(n) 1
+#include "kernel/vec_body.inc"
+#include "kernel/attend_body.inc"

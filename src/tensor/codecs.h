@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: MIT
+// Private to the tensor room: a decoder for every type, encoders for some. n weights, a multiple of the type's block.
+#ifndef QL_TENSOR_CODECS_H
+#define QL_TENSOR_CODECS_H
+
+#include <stddef.h>
+
+#define QL_DECODER(type) void ql_decode_##type(const void *blocks, float *out, size_t n)
+#define QL_ENCODER(type) void ql_encode_##type(const float *in, void *blocks, size_t n)
+
+QL_DECODER(f32);
+QL_DECODER(f16);
+QL_DECODER(bf16);
+QL_DECODER(q4_0);
+QL_DECODER(q4_1);
+QL_DECODER(q5_0);
+QL_DECODER(q5_1);
+QL_DECODER(q8_0);
+QL_DECODER(iq4_nl);
+QL_DECODER(q2_k);
+QL_DECODER(q3_k);
+QL_DECODER(q4_k);
+QL_DECODER(q5_k);
+QL_DECODER(q6_k);
+QL_DECODER(iq4_xs);
+
+QL_ENCODER(f32);
+QL_ENCODER(f16);
+QL_ENCODER(bf16);
+QL_ENCODER(q4_0);
+QL_ENCODER(q4_1);
+QL_ENCODER(q5_0);
+QL_ENCODER(q5_1);
+QL_ENCODER(q8_0);
+
+#endif
