@@ -318,7 +318,8 @@ static ql_code measure(reader *r, ql_tensor *t)
                     info->block, info->name);
     if (!ql_mul_u64(t->shape[1], t->shape[2], &n_rows) || !ql_mul_u64(n_rows, t->shape[3], &n_rows) ||
         !ql_mul_u64(t->shape[0] / info->block, info->block_bytes, &size) || !ql_mul_u64(size, n_rows, &size) ||
-        !ql_mul_u64(n_rows, t->shape[0], &n_rows) || n_rows > INT64_MAX || size > INT64_MAX)
+        !ql_mul_u64(n_rows, t->shape[0], &n_rows) || n_rows > INT64_MAX ||
+        size > INT64_MAX - 65535) // and padded to any alignment
         return FAIL(r, "tensor %s: size does not fit in 64 bits", r->path, t->name);
     t->size = size;
     return QL_OK;

@@ -58,11 +58,6 @@ static ql_code read_heads(const ql_source *source, ql_config *c, ql_error *err)
 {
     const char *path = ql_source_path(source);
     QL_TRY(get_u32(source, c, "attention.head_count", true, 1, 1024, &c->n_heads, err));
-    c->n_kv_heads = c->n_heads;
-    QL_TRY(get_u32(source, c, "attention.head_count_kv", false, 1, c->n_heads, &c->n_kv_heads, err));
-    if (c->n_heads % c->n_kv_heads)
-        return ql_fail(err, QL_E_FORMAT, "%s: %s %u is not a multiple of head_count_kv %u", path,
-                       arch_key(c, "attention.head_count").text, c->n_heads, c->n_kv_heads);
     if (ql_source_has(source, arch_key(c, "attention.key_length").text)) {
         uint32_t value_length = 0;
         QL_TRY(get_u32(source, c, "attention.key_length", true, 2, QL_HEAD_DIM_MAX, &c->head_dim, err));
@@ -74,6 +69,11 @@ static ql_code read_heads(const ql_source *source, ql_config *c, ql_error *err)
                            arch_key(c, "embedding_length").text, c->n_embd, c->n_heads);
         c->head_dim = c->n_embd / c->n_heads;
     }
+    c->n_kv_heads = c->n_heads;
+    QL_TRY(get_u32(source, c, "attention.head_count_kv", false, 1, c->n_heads, &c->n_kv_heads, err));
+    if (c->n_heads % c->n_kv_heads)
+        return ql_fail(err, QL_E_FORMAT, "%s: %s %u is not a multiple of head_count_kv %u", path,
+                       arch_key(c, "attention.head_count").text, c->n_heads, c->n_kv_heads);
     if (c->head_dim > QL_HEAD_DIM_MAX || c->head_dim % 4)
         return ql_fail(err, QL_E_UNSUPPORTED, "%s: heads of %u dimensions: a multiple of 4 up to %d", path, c->head_dim,
                        QL_HEAD_DIM_MAX);

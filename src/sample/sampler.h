@@ -22,4 +22,8 @@ void ql_sampler_prompt(ql_sampler *sampler, const int32_t *ids, size_t n);
 // logit is finite: QL_E_NUMERIC.
 ql_code ql_sampler_next(ql_sampler *sampler, float *logits, int32_t *id, ql_error *err);
 
+// The distribution that the last sampled token was drawn from: ids and probabilities [n_vocab], their number returned,
+// in no order. For tests and reports.
+size_t ql_sampler_candidates(const ql_sampler *sampler, int32_t *ids, double *p);
+
 #endif
