@@ -91,7 +91,7 @@ INLINE void matmul_32(ql_dtype dtype, QL_MATMUL_ARGUMENTS)
     for (size_t p = p_begin; p < p_end; p++) {
         const uint8_t *panel = panels + p * n_blocks * block_bytes_32(dtype);
         size_t t = 0;
-        for (; n_tokens - t > 8; t += 12)
+        for (; t + 8 < n_tokens; t += 12)
             tile_32(dtype, 12, panel, n_blocks, (const ql_quad32 *)acts + t / 4 * n_blocks, y + t * ldy + p * 16, ldy,
                     n_tokens - t);
         const ql_quad32 *quads = (const ql_quad32 *)acts + t / 4 * n_blocks;

@@ -106,8 +106,9 @@ static inline vf vload_i8(const int8_t *p) { return pair(load8_i8(p), load8_i8(p
 #include "kernel/vec_body.inc"
 
 #define QK_QUERIES 4
+#define QK_PANELS(n) ((n) == 1 ? 4 : (n) == 2 ? 2 : 1)
 #define PV_QUERIES 6
-#define PV_WIDTH(n) ((n) == 1 ? 4 : (n) <= 3 ? 2 : 1)
+#define PV_WIDTH(n) ((n) == 1 ? 4 : (n) == 2 ? 2 : 1)
 #define QK_Q8
 
 typedef int32_t __attribute__((may_alias)) quad; // 4 int8 of a query
@@ -116,7 +117,9 @@ typedef int32_t __attribute__((may_alias)) quad; // 4 int8 of a query
 static inline __m256i dot4(__m256i acc, __m256i size, __m256i key, __m256i query)
 {
     __m256i pairs = _mm256_maddubs_epi16(size, _mm256_sign_epi8(query, key));
-    return _mm256_add_epi32(acc, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+    acc = _mm256_add_epi32(acc, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+    __asm__("" : "+x"(acc)); // GCC 12 would put all additions of a tile off, and spill what they wait for
+    return acc;
 }
 
 static inline void store_scores(float *s, __m256i dots, const float *k_scale, float d)
@@ -125,30 +128,35 @@ static inline void store_scores(float *s, __m256i dots, const float *k_scale, fl
     _mm256_storeu_ps(s, _mm256_mul_ps(_mm256_cvtepi32_ps(dots), scale));
 }
 
-static inline __attribute__((always_inline)) void qk_q8_panel(int n, const uint8_t *k, const float *k_scale,
-                                                              const void *tile, size_t first, size_t head_dim, float *s)
+INLINE void qk_q8_tile(int n, int panels, const uint8_t *k, const float *k_scale, const void *tile, size_t first,
+                       size_t head_dim, float *s)
 {
     const ql_query_scales *scales = tile;
     const quad *q = (const quad *)(const void *)(scales + 1) + first;
-    __m256i a[QK_QUERIES], b[QK_QUERIES];
-#pragma GCC unroll 4
-    for (int i = 0; i < n; i++)
-        a[i] = b[i] = _mm256_setzero_si256();
-    for (size_t d = 0; d < head_dim; d += 4) {
-        const __m256i flip = _mm256_set1_epi8(-128), *keys = (const __m256i *)(const void *)(k + d * LANES);
-        __m256i key_a = _mm256_xor_si256(_mm256_loadu_si256(keys), flip), size_a = _mm256_abs_epi8(key_a);
-        __m256i key_b = _mm256_xor_si256(_mm256_loadu_si256(keys + 1), flip), size_b = _mm256_abs_epi8(key_b);
-#pragma GCC unroll 4
-        for (int i = 0; i < n; i++) {
-            __m256i query = _mm256_set1_epi32(q[d / 4 * QL_QUERY_MAX + (size_t)i]);
-            a[i] = dot4(a[i], size_a, key_a, query);
-            b[i] = dot4(b[i], size_b, key_b, query);
+    __m256i acc[QK_QUERIES][8]; // half panels
+    UNROLL
+    for (int i = 0; i < n; i++) {
+        UNROLL
+        for (int h = 0; h < 2 * panels; h++)
+            acc[i][h] = _mm256_setzero_si256();
+    }
+    for (size_t d = 0; d < head_dim; d += 4, q += QL_QUERY_MAX) {
+        UNROLL
+        for (int h = 0; h < 2 * panels; h++) {
+            const uint8_t *at = k + ((size_t)(h / 2) * head_dim + d) * LANES + h % 2 * 32;
+            __m256i keys = _mm256_loadu_si256((const __m256i *)(const void *)at);
+            keys = _mm256_xor_si256(keys, _mm256_set1_epi8(-128));
+            __m256i size = _mm256_abs_epi8(keys);
+            UNROLL
+            for (int i = 0; i < n; i++)
+                acc[i][h] = dot4(acc[i][h], size, keys, _mm256_set1_epi32(q[i]));
         }
     }
-#pragma GCC unroll 4
+    UNROLL
     for (int i = 0; i < n; i++) {
-        store_scores(s + i * QL_KV_CHUNK, a[i], k_scale, scales->d[first + (size_t)i]);
-        store_scores(s + i * QL_KV_CHUNK + 8, b[i], k_scale + 8, scales->d[first + (size_t)i]);
+        UNROLL
+        for (int h = 0; h < 2 * panels; h++)
+            store_scores(s + i * QL_KV_CHUNK + h * 8, acc[i][h], k_scale + h * 8, scales->d[first + (size_t)i]);
     }
 }
 

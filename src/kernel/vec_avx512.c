@@ -57,6 +57,7 @@ static inline vf vload_i8(const int8_t *p)
 #include "kernel/vec_body.inc"
 
 #define QK_QUERIES 12
+#define QK_PANELS(n) ((n) <= 3 ? 4 : (n) <= 6 ? 2 : 1)
 #define PV_QUERIES 6
 #define PV_WIDTH(n) 4
 #define QK_Q8
@@ -71,26 +72,35 @@ static inline __m512i dot4(__m512i acc, __m512i keys, const quad *query)
     return acc;
 }
 
-static inline __attribute__((always_inline)) void qk_q8_panel(int n, const uint8_t *k, const float *k_scale,
-                                                              const void *tile, size_t first, size_t head_dim, float *s)
+INLINE void qk_q8_tile(int n, int panels, const uint8_t *k, const float *k_scale, const void *tile, size_t first,
+                       size_t head_dim, float *s)
 {
     const ql_query_scales *scales = tile;
     const quad *q = (const quad *)(const void *)(scales + 1) + first;
-    __m512i acc[QK_QUERIES];
-#pragma GCC unroll 12
-    for (int i = 0; i < n; i++)
-        acc[i] = _mm512_set1_epi32(scales->zero[first + (size_t)i]);
-    for (size_t d = 0; d < head_dim; d += 4) {
-        __m512i keys = _mm512_loadu_si512(k + d * LANES);
-#pragma GCC unroll 12
-        for (int i = 0; i < n; i++)
-            acc[i] = dot4(acc[i], keys, q + d / 4 * QL_QUERY_MAX + i);
+    __m512i acc[QK_QUERIES][4];
+    UNROLL
+    for (int i = 0; i < n; i++) {
+        UNROLL
+        for (int p = 0; p < panels; p++)
+            acc[i][p] = _mm512_set1_epi32(scales->zero[first + (size_t)i]);
     }
-    vf of_keys = vload(k_scale);
-#pragma GCC unroll 12
-    for (int i = 0; i < n; i++)
-        vstore(s + i * QL_KV_CHUNK,
-               vmul(_mm512_cvtepi32_ps(acc[i]), vmul(vset(scales->d[first + (size_t)i]), of_keys)));
+    for (size_t d = 0; d < head_dim; d += 4, q += QL_QUERY_MAX) {
+        UNROLL
+        for (int p = 0; p < panels; p++) {
+            __m512i keys = _mm512_loadu_si512(k + ((size_t)p * head_dim + d) * LANES);
+            UNROLL
+            for (int i = 0; i < n; i++)
+                acc[i][p] = dot4(acc[i][p], keys, q + i);
+        }
+    }
+    UNROLL
+    for (int i = 0; i < n; i++) {
+        UNROLL
+        for (int p = 0; p < panels; p++) {
+            vf scale = vmul(vset(scales->d[first + (size_t)i]), vload(k_scale + p * LANES));
+            vstore(s + i * QL_KV_CHUNK + p * LANES, vmul(_mm512_cvtepi32_ps(acc[i][p]), scale));
+        }
+    }
 }
 
 #include "kernel/attend_body.inc"

@@ -119,6 +119,7 @@ static inline void vstore_q8(int8_t *q, vf a)
 
 #define QL_VEC(name) ql_vec_scalar_##name
 #define QK_QUERIES 1
+#define QK_PANELS(n) 1
 #define PV_QUERIES 1
 #define PV_WIDTH(n) 1
 #include "kernel/vec_body.inc"

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT
+// What a benchmark measured, and how it is written.
+#ifndef CLI_BENCH_H
+#define CLI_BENCH_H
+
+#include "common.h"
+
+#include <stdio.h>
+
+// One row: n_prompt or n_gen is 0, as in llama-bench.
+typedef struct bench_test {
+    int n_prompt, n_gen, n_depth;
+    double *seconds; // [repetitions]
+    char time[32];   // when it began, ISO 8601 UTC
+} bench_test;
+
+typedef struct bench_result {
+    const char *path;
+    ql_model_info info;
+    bench_test *tests; // [n_tests]
+    size_t n_tests;
+    int repetitions;
+    uint64_t peak_bytes;   // resident, before the bandwidth is measured; 0: unknown
+    double read_bandwidth; // bytes per second with the same threads; 0: not measured
+} bench_result;
+
+typedef enum bench_format { BENCH_MD, BENCH_JSON, BENCH_CSV } bench_format;
+
+// To standard output, flushed.
+void cli_bench_print(const bench_result *result, bench_format format);
+
+// Bytes per second that threads read together from memory; 0 when there is no memory for it.
+double cli_read_bandwidth(int threads);
+#endif

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: MIT
+// Owns the three forms of a benchmark's result. It must not know how it was measured.
+// Names and units of fields are llama-bench's where both have them, so that its readers read ours.
+#include "bench.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct summary {
+    double avg_ns, stddev_ns, avg_ts, stddev_ts, gb_per_s;
+} summary;
+
+static int test_tokens(const bench_test *test) { return test->n_prompt ? test->n_prompt : test->n_gen; }
+
+static void mean_and_deviation(const double *values, int n, double *mean, double *deviation)
+{
+    double sum = 0, squares = 0;
+    for (int i = 0; i < n; i++)
+        sum += values[i];
+    *mean = sum / n;
+    for (int i = 0; i < n; i++)
+        squares += (values[i] - *mean) * (values[i] - *mean);
+    *deviation = n > 1 ? sqrt(squares / (n - 1)) : 0;
+}
+
+static summary summarize(const bench_result *result, const bench_test *test)
+{
+    summary s = {0};
+    int n = result->repetitions;
+    double *rates = cli_alloc((size_t)n * sizeof *rates);
+    for (int i = 0; i < n; i++)
+        rates[i] = cli_rate((uint64_t)test_tokens(test), test->seconds[i]);
+    mean_and_deviation(test->seconds, n, &s.avg_ns, &s.stddev_ns);
+    mean_and_deviation(rates, n, &s.avg_ts, &s.stddev_ts);
+    s.avg_ns *= 1e9;
+    s.stddev_ns *= 1e9;
+    s.gb_per_s = test->n_gen ? (double)result->info.bytes_per_token * s.avg_ts / 1e9 : 0;
+    free(rates);
+    return s;
+}
+
+// "model name" of /proc/cpuinfo, or an empty string.
+static void cpu_name(char *name, size_t size)
+{
+    char line[512];
+    FILE *file = fopen("/proc/cpuinfo", "re");
+    name[0] = 0;
+    while (file && fgets(line, sizeof line, file)) {
+        char *colon = strchr(line, ':');
+        if (strncmp(line, "model name", 10) != 0 || !colon)
+            continue;
+        colon[1 + strcspn(colon + 1, "\n")] = 0;
+        snprintf(name, size, "%s", colon + 1 + strspn(colon + 1, " "));
+        break;
+    }
+    if (file)
+        fclose(file);
+}
+
+static void model_type(const ql_model_info *info, char *text, size_t size)
+{
+    char count[32];
+    cli_parameter_count(info->n_params, count, sizeof count);
+    snprintf(text, size, "%s %s %s", info->architecture, count, info->quantization);
+}
+
+// One row's fields in their order; samples only where a value may be an array.
+static json_t *row_object(const bench_result *result, const bench_test *test, bool samples)
+{
+    const ql_model_info *info = &result->info;
+    summary s = summarize(result, test);
+    char cpu[256], type[128];
+    cpu_name(cpu, sizeof cpu);
+    model_type(info, type, sizeof type);
+    json_t *row = json_pack(
+        "{s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:i, s:i, s:i, s:i, s:s}", "version", ql_version(), "cpu_info", cpu,
+        "isa", info->isa, "model_filename", result->path, "model_type", type, "model_size",
+        (json_int_t)info->file_bytes, "model_n_params", (json_int_t)info->n_params, "n_threads", info->threads,
+        "n_prompt", test->n_prompt, "n_gen", test->n_gen, "n_depth", test->n_depth, "test_time", test->time);
+    if (!row)
+        return NULL;
+    double bandwidth = result->read_bandwidth / 1e9;
+    bool share = bandwidth > 0 && test->n_gen;
+    json_object_set_new(row, "avg_ns", json_integer((json_int_t)s.avg_ns));
+    json_object_set_new(row, "stddev_ns", json_integer((json_int_t)s.stddev_ns));
+    json_object_set_new(row, "avg_ts", json_real(s.avg_ts));
+    json_object_set_new(row, "stddev_ts", json_real(s.stddev_ts));
+    json_object_set_new(row, "gb_per_s", test->n_gen ? json_real(s.gb_per_s) : json_null());
+    json_object_set_new(row, "read_bandwidth_gb_s", bandwidth > 0 ? json_real(bandwidth) : json_null());
+    json_object_set_new(row, "bandwidth_fraction", share ? json_real(s.gb_per_s / bandwidth) : json_null());
+    json_object_set_new(row, "bytes_per_token", json_integer((json_int_t)info->bytes_per_token));
+    json_object_set_new(row, "peak_memory_bytes",
+                        result->peak_bytes ? json_integer((json_int_t)result->peak_bytes) : json_null());
+    json_object_set_new(row, "load_seconds", json_real(info->load_seconds));
+    if (!samples)
+        return row;
+    json_t *ns = json_array(), *ts = json_array();
+    for (int i = 0; i < result->repetitions; i++) {
+        json_array_append_new(ns, json_integer((json_int_t)(test->seconds[i] * 1e9)));
+        json_array_append_new(ts, json_real(cli_rate((uint64_t)test_tokens(test), test->seconds[i])));
+    }
+    json_object_set_new(row, "samples_ns", ns);
+    json_object_set_new(row, "samples_ts", ts);
+    return row;
+}
+
+static void print_json(const bench_result *result)
+{
+    json_t *rows = json_array();
+    for (size_t i = 0; i < result->n_tests; i++)
+        json_array_append_new(rows, row_object(result, &result->tests[i], true));
+    json_dumpf(rows, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(10));
+    printf("\n");
+    json_decref(rows);
+}
+
+static void print_csv_value(const json_t *value)
+{
+    if (json_is_string(value)) {
+        putchar('"');
+        for (const char *c = json_string_value(value); *c; c++)
+            printf(*c == '"' ? "\"\"" : "%c", *c);
+        putchar('"');
+    } else if (!json_is_null(value)) {
+        json_dumpf(value, stdout, JSON_ENCODE_ANY | JSON_REAL_PRECISION(10));
+    }
+}
+
+static void print_csv(const bench_result *result)
+{
+    for (size_t i = 0; i < result->n_tests; i++) {
+        json_t *row = row_object(result, &result->tests[i], false), *value;
+        const char *key;
+        bool first = true;
+        if (i == 0)
+            json_object_foreach(row, key, value) {
+                printf(first ? "%s" : ",%s", key);
+                first = false;
+            }
+        printf(i == 0 ? "\n" : "");
+        first = true;
+        json_object_foreach(row, key, value) {
+            printf(first ? "" : ",");
+            print_csv_value(value);
+            first = false;
+        }
+        printf("\n");
+        json_decref(row);
+    }
+}
+
+static void print_md(const bench_result *result)
+{
+    const ql_model_info *info = &result->info;
+    char type[128];
+    model_type(info, type, sizeof type);
+    printf("| %-24s | %10s | %10s | %-10s | %7s | %14s | %20s |\n", "model", "size", "params", "backend", "threads",
+           "test", "t/s");
+    printf("| ------------------------ | ---------: | ---------: | ---------- | ------: | -------------: | "
+           "-------------------: |\n");
+    double decode = 0;
+    for (size_t i = 0; i < result->n_tests; i++) {
+        const bench_test *test = &result->tests[i];
+        summary s = summarize(result, test);
+        char name[48], size[24], params[24], rate[40];
+        int n = snprintf(name, sizeof name, "%s%d", test->n_prompt ? "pp" : "tg", test_tokens(test));
+        if (test->n_depth)
+            snprintf(name + n, sizeof name - (size_t)n, " @ d%d", test->n_depth);
+        snprintf(size, sizeof size, "%.2f MiB", (double)info->file_bytes / (1 << 20));
+        snprintf(params, sizeof params, "%.2f M", (double)info->n_params / 1e6);
+        snprintf(rate, sizeof rate, "%.2f ± %.2f", s.avg_ts, s.stddev_ts);
+        printf("| %-24s | %10s | %10s | CPU %-6s | %7d | %14s | %21s |\n", type, size, params, info->isa,
+               info->threads, name, rate); // 21: the sign is two bytes
+        if (test->n_gen && !decode)
+            decode = s.gb_per_s;
+    }
+    printf("\n");
+    if (decode)
+        printf("decode reads   %.2f GB/s (%.1f MB of weights a token)\n", decode, (double)info->bytes_per_token / 1e6);
+    if (result->read_bandwidth > 0)
+        printf("memory reads   %.2f GB/s measured with %d thread%s", result->read_bandwidth / 1e9, info->threads,
+               info->threads == 1 ? "" : "s");
+    if (result->read_bandwidth > 0)
+        printf(decode ? ": decode is at %.0f %%\n" : "\n", 100e9 * decode / result->read_bandwidth);
+    if (result->peak_bytes)
+        printf("peak memory    %.1f MiB\n", (double)result->peak_bytes / (1 << 20));
+    printf("load           %.3f s\n", info->load_seconds);
+}
+
+void cli_bench_print(const bench_result *result, bench_format format)
+{
+    switch (format) {
+    case BENCH_MD:
+        print_md(result);
+        break;
+    case BENCH_JSON:
+        print_json(result);
+        break;
+    case BENCH_CSV:
+        print_csv(result);
+        break;
+    }
+    cli_flush();
+}

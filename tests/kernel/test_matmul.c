@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: MIT
+// Panels and matrix products: packing loses nothing, scalar is close to the exact product, and every level this CPU has
+// gives scalar's bytes, at the edges of sizes and values too.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/random.h"
+#include "kernel/kernel.h"
+
+static const ql_dtype dtypes[] = {QL_F32,  QL_F16,    QL_BF16, QL_Q4_0, QL_Q4_1, QL_Q5_0, QL_Q5_1, QL_Q8_0,
+                                  QL_IQ4_NL, QL_Q2_K, QL_Q3_K, QL_Q4_K, QL_Q5_K, QL_Q6_K, QL_IQ4_XS};
+enum { N_DTYPES = sizeof dtypes / sizeof *dtypes, MAX_ROWS = 48, MAX_COLS = 1536, MAX_TOKENS = 29, GUARD = 32 };
+
+static uint64_t drawn;
+static uint64_t random_bits(void) { return ql_mix64(++drawn); }
+static float uniform(float scale) { return ((float)(random_bits() >> 40) * 0x1p-23f - 1) * scale; }
+
+static void *aligned(size_t bytes)
+{
+    void *p = aligned_alloc(64, (bytes + 63) / 64 * 64);
+    assert_non_null(p);
+    memset(p, 0, (bytes + 63) / 64 * 64);
+    return p;
+}
+
+// Byte places of the f16 scales in a block, -1 for none.
+static const int8_t half_at[QL_DTYPE_END][2] = {
+    [QL_F16] = {0, -1}, [QL_Q4_0] = {0, -1}, [QL_Q4_1] = {0, 2}, [QL_Q5_0] = {0, -1}, [QL_Q5_1] = {0, 2},
+    [QL_Q8_0] = {0, -1}, [QL_IQ4_NL] = {0, -1}, [QL_Q2_K] = {80, 82}, [QL_Q3_K] = {108, -1}, [QL_Q4_K] = {0, 2},
+    [QL_Q5_K] = {0, 2}, [QL_Q6_K] = {-1, -1}, [QL_IQ4_XS] = {0, -1}};
+
+// Random blocks; sane: with scales of the size real models have.
+static void random_rows(ql_dtype dtype, uint8_t *rows, size_t n_rows, size_t n_cols, bool sane)
+{
+    const ql_dtype_info *info = ql_dtype_get(dtype);
+    size_t n_blocks = n_rows * n_cols / info->block;
+    for (size_t i = 0; i < n_blocks * info->block_bytes; i++)
+        rows[i] = (uint8_t)random_bits();
+    for (size_t b = 0; b < n_blocks && sane; b++) {
+        uint8_t *block = rows + b * info->block_bytes;
+        float f = uniform(1);
+        uint16_t h = ql_f32_to_bf16(f);
+        if (dtype == QL_F32)
+            memcpy(block, &f, 4);
+        else if (dtype == QL_BF16)
+            memcpy(block, &h, 2);
+        else
+            for (int i = 0; i < 2; i++) {
+                int at = dtype == QL_Q6_K && i == 0 ? 208 : half_at[dtype][i];
+                h = ql_f32_to_f16(uniform(0.01f));
+                if (at >= 0)
+                    memcpy(block + at, &h, 2);
+            }
+    }
+}
+
+typedef struct problem {
+    ql_dtype dtype;
+    size_t n_rows, n_cols, n_tokens, n_panels;
+    uint8_t *rows, *panels;
+    float *x; // [n_tokens, n_cols]
+} problem;
+
+static problem make(ql_dtype dtype, size_t n_rows, size_t n_cols, size_t n_tokens, bool sane)
+{
+    size_t row_bytes = ql_row_bytes(ql_dtype_get(dtype), n_cols);
+    problem p = {dtype, n_rows, n_cols, n_tokens, (n_rows + 15) / 16, aligned(n_rows * row_bytes), NULL, NULL};
+    p.panels = aligned(p.n_panels * 16 * row_bytes);
+    p.x = aligned(n_tokens * n_cols * sizeof *p.x);
+    random_rows(dtype, p.rows, n_rows, n_cols, sane);
+    memset(p.panels, 0xee, p.n_panels * 16 * row_bytes); // packing must write every byte
+    for (size_t i = 0; i < p.n_panels; i++)
+        ql_panel_pack(dtype, p.rows + i * 16 * row_bytes, row_bytes, (int)(n_rows - 16 * i < 16 ? n_rows - 16 * i : 16),
+                      n_cols, p.panels + i * 16 * row_bytes);
+    for (size_t i = 0; i < n_tokens * n_cols; i++)
+        p.x[i] = uniform(2) * (i % 37 == 0 ? 20 : 1);
+    return p;
+}
+
+static void free_problem(problem *p)
+{
+    free(p->rows);
+    free(p->panels);
+    free(p->x);
+}
+
+// The product by one level, with guards around; ldy is larger than it must be.
+static float *product(const problem *p, const ql_kernels *k, size_t p_begin, size_t p_end, size_t *size)
+{
+    ql_act act = ql_act_of(p->dtype);
+    size_t quads = (p->n_tokens + 3) / 4, ldy = p->n_panels * 16 + 16;
+    void *acts = aligned(quads * ql_act_quad_bytes(act, p->n_cols));
+    for (size_t t = 0; t < p->n_tokens; t++)
+        k->act_write[act](p->x + t * p->n_cols, p->n_cols, t, acts);
+    *size = (p->n_tokens * ldy + 2 * GUARD) * sizeof(float);
+    float *y = aligned(*size);
+    for (size_t i = 0; i < *size / sizeof *y; i++)
+        y[i] = -77;
+    k->matmul[p->dtype](p->panels, p->n_cols, acts, p->n_tokens, y + GUARD, ldy, p_begin, p_end);
+    free(acts);
+    return y;
+}
+
+static void a_packed_row_is_the_row(void **state)
+{
+    (void)state;
+    for (int d = 0; d < N_DTYPES; d++)
+        for (size_t n_rows = 1; n_rows <= MAX_ROWS; n_rows += 15) {
+            problem p = make(dtypes[d], n_rows, 512, 1, false);
+            size_t row_bytes = ql_row_bytes(ql_dtype_get(dtypes[d]), 512);
+            float a[512], b[512];
+            for (size_t r = 0; r < n_rows; r++) {
+                ql_panel_row(dtypes[d], p.panels, 512, r, a);
+                ql_dtype_get(dtypes[d])->decode(p.rows + r * row_bytes, b, 512);
+                assert_memory_equal(a, b, sizeof a);
+            }
+            free_problem(&p);
+        }
+}
+
+// Against the product of the decoded weights with the activations as given, in double: what int8 activations cost.
+static void scalar_is_close_to_the_exact_product(void **state)
+{
+    (void)state;
+    const ql_kernels *scalar = ql_kernels_get("scalar");
+    for (int d = 0; d < N_DTYPES; d++) {
+        problem p = make(dtypes[d], 40, 768, 7, true);
+        size_t size, ldy = p.n_panels * 16 + 16, row_bytes = ql_row_bytes(ql_dtype_get(dtypes[d]), 768);
+        float *y = product(&p, scalar, 0, p.n_panels, &size), w[768];
+        double error = 0, norm = 0;
+        for (size_t r = 0; r < 40; r++) {
+            ql_dtype_get(dtypes[d])->decode(p.rows + r * row_bytes, w, 768);
+            for (size_t t = 0; t < 7; t++) {
+                double exact = 0;
+                for (size_t k = 0; k < 768; k++)
+                    exact += (double)w[k] * (double)p.x[t * 768 + k];
+                error += pow(exact - (double)y[GUARD + t * ldy + r], 2);
+                norm += exact * exact;
+            }
+        }
+        double bound = ql_act_of(dtypes[d]) == QL_ACT_F32 ? 1e-11 : 3e-3;
+        if (!(error / norm < bound))
+            fail_msg("%s: normalized squared error %g", ql_dtype_get(dtypes[d])->name, error / norm);
+        free(y);
+        free_problem(&p);
+    }
+}
+
+static void compare_levels(const problem *p, size_t p_begin, size_t p_end)
+{
+    static const char *const names[] = {"avx2", "avx512"};
+    size_t size;
+    float *a = product(p, ql_kernels_get("scalar"), p_begin, p_end, &size);
+    for (int i = 0; i < 2; i++) {
+        float *b = product(p, ql_kernels_get(names[i]), p_begin, p_end, &size);
+        for (size_t j = 0; j < size / sizeof *a; j++) // NaN is NaN, whatever its payload
+            if (isnan(a[j]) && isnan(b[j]))
+                b[j] = a[j];
+        if (memcmp(a, b, size) != 0)
+            fail_msg("%s differs from scalar: %s, %zu rows, %zu columns, %zu tokens, panels %zu to %zu", names[i],
+                     ql_dtype_get(p->dtype)->name, p->n_rows, p->n_cols, p->n_tokens, p_begin, p_end);
+        free(b);
+    }
+    free(a);
+}
+
+static void levels_are_equal_at_edge_sizes(void **state)
+{
+    (void)state;
+    static const size_t cols[] = {32, 64, 96, 256, 512, 544, 576, 768, 1536};
+    for (int d = 0; d < N_DTYPES; d++)
+        for (size_t c = 0; c < sizeof cols / sizeof *cols; c++) {
+            if (cols[c] % ql_dtype_get(dtypes[d])->block)
+                continue;
+            for (size_t tokens = 1; tokens <= MAX_TOKENS; tokens += tokens < 14 ? 1 : 5) {
+                problem p = make(dtypes[d], 1 + random_bits() % MAX_ROWS, cols[c], tokens, true);
+                compare_levels(&p, 0, p.n_panels);
+                if (p.n_panels > 1)
+                    compare_levels(&p, 1, p.n_panels);
+                free_problem(&p);
+            }
+        }
+}
+
+// Blocks of random bytes: scales that are huge, infinite, NaN; and activations of every strange kind.
+static void levels_are_equal_on_any_bytes(void **state)
+{
+    (void)state;
+    static const float strange[] = {0, -0.0f, INFINITY, -INFINITY, NAN, 1e38f, -1e38f, 1e-45f, 1e-39f};
+    for (int d = 0; d < N_DTYPES; d++)
+        for (int round = 0; round < 8; round++) {
+            problem p = make(dtypes[d], 32, 512, 5, false);
+            for (size_t i = 0; i < 5 * 512; i++)
+                if (random_bits() % (round % 2 ? 700 : 3) == 0)
+                    p.x[i] = strange[random_bits() % (sizeof strange / sizeof *strange)];
+            if (round == 7)
+                memset(p.x, 0, 5 * 512 * sizeof *p.x);
+            compare_levels(&p, 0, 2);
+            free_problem(&p);
+        }
+}
+
+// All quanta at their largest against activations at theirs: the integer sums must not overflow.
+static void levels_are_equal_at_the_largest_integers(void **state)
+{
+    (void)state;
+    for (int d = 3; d < N_DTYPES; d++)
+        for (int sign = 0; sign < 4; sign++) {
+            problem p = make(dtypes[d], 16, 1024, 4, true);
+            const ql_dtype_info *info = ql_dtype_get(dtypes[d]);
+            memset(p.rows, sign & 1 ? 0xff : dtypes[d] == QL_Q8_0 ? 0x80 : 0x00, 16 * ql_row_bytes(info, 1024));
+            for (size_t b = 0; b < 16 * 1024 / info->block; b++)
+                for (int i = 0; i < 2; i++) {
+                    int at = dtypes[d] == QL_Q6_K && i == 0 ? 208 : half_at[dtypes[d]][i];
+                    uint16_t one = 0x3c00;
+                    if (at >= 0)
+                        memcpy(p.rows + b * info->block_bytes + at, &one, 2);
+                }
+            ql_panel_pack(dtypes[d], p.rows, ql_row_bytes(info, 1024), 16, 1024, p.panels);
+            for (size_t i = 0; i < 4 * 1024; i++)
+                p.x[i] = sign & 2 ? -127 : 127;
+            compare_levels(&p, 0, 1);
+            free_problem(&p);
+        }
+}
+
+// A token's result is the same alone and among others.
+static void batches_do_not_matter(void **state)
+{
+    (void)state;
+    for (int d = 0; d < N_DTYPES; d++) {
+        problem p = make(dtypes[d], 32, 512, 13, true);
+        const ql_kernels *k = ql_kernels_get(NULL);
+        size_t size, ldy = p.n_panels * 16 + 16;
+        float *together = product(&p, k, 0, 2, &size);
+        for (size_t t = 0; t < 13; t++) {
+            problem one = p;
+            one.x = p.x + t * 512;
+            one.n_tokens = 1;
+            float *alone = product(&one, k, 0, 2, &size);
+            assert_memory_equal(alone + GUARD, together + GUARD + t * ldy, 32 * sizeof *alone);
+            free(alone);
+        }
+        free(together);
+        free_problem(&p);
+    }
+}
+
+static void names_of_levels(void **state)
+{
+    (void)state;
+    assert_string_equal(ql_kernels_get("scalar")->name, "scalar");
+    assert_null(ql_kernels_get("sse9"));
+    assert_null(ql_kernels_get(""));
+    print_message("best level here: %s\n", ql_kernels_get(NULL)->name);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(names_of_levels),
+        cmocka_unit_test(a_packed_row_is_the_row),
+        cmocka_unit_test(scalar_is_close_to_the_exact_product),
+        cmocka_unit_test(levels_are_equal_at_edge_sizes),
+        cmocka_unit_test(levels_are_equal_on_any_bytes),
+        cmocka_unit_test(levels_are_equal_at_the_largest_integers),
+        cmocka_unit_test(batches_do_not_matter),
+    };
+    return cmocka_run_group_tests_name("matmul", tests, NULL, NULL);
+}
