@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT
 // From token bytes to text that may be shown: complete UTF-8 only (what can not become valid turns into U+FFFD), and
-// nothing that is or may still become a stop string. The text up to the first stop string to be completed is released,
-// the stop string and all after it never; of two that start at different places and are complete, the earlier start
-// wins. The concatenation of all pieces does not depend on how the bytes were cut into tokens.
+// nothing that is or may still become a stop string.
+//
+// Let T be all bytes made valid (a U+FFFD for each maximal invalid part). The pieces together are T up to the start of
+// the stop string that is completed first, in the order of T; of several completed by the same character the longest,
+// which starts first, counts. Without one they are T. So they do not depend on how the bytes were cut into tokens.
+// A push releases all of T so far but its longest end that is the beginning of a stop string.
 #ifndef QL_TEXT_STREAM_H
 #define QL_TEXT_STREAM_H
 
@@ -10,7 +13,7 @@
 
 typedef struct ql_stream ql_stream;
 
-// Copies the stop strings.
+// Copies the stop strings: up to 64, of 1 to 1024 bytes of UTF-8.
 ql_code ql_stream_new(const ql_string *stops, size_t n_stops, ql_stream **stream, ql_error *err);
 void ql_stream_free(ql_stream *stream);
 

@@ -6,7 +6,17 @@
 #include "base/buf.h"
 #include "format/source.h"
 
-// struct ql_tokenizer of quantllm.h is defined in text/; immutable after loading, so threads share it.
+// struct ql_tokenizer of quantllm.h is defined in text/; immutable after loading, so threads share it. It copies what
+// it needs: the source may be closed.
+//
+// Kinds: "gpt2" (byte-level BPE, cut first by the rule that tokenizer.ggml.pre names) and "llama" (SentencePiece-style
+// BPE). Encoding follows the publishers' Hugging Face tokenizers, to whom these points are owed:
+//   - Qwen2, MPT and OLMo texts are normalized (NFC).
+//   - "llama" with add_space_prefix puts the space before each part of a text that follows a special token, too.
+//   - A byte without a token (SmolLM2 has none for U+0004) becomes the unknown token, unless there is none or it ends
+//     the text; then it is left out. A file without a token for a printable ASCII character is refused.
+// Bytes that are not UTF-8 become their own tokens (or merge with each other, never with the text around them); where
+// the vocabulary lacks one of them, U+FFFD.
 ql_code ql_tokenizer_load(const ql_source *source, ql_tokenizer **tokenizer, ql_error *err);
 void ql_tokenizer_free(ql_tokenizer *tokenizer);
 
@@ -17,7 +27,9 @@ typedef struct ql_ids {
 bool ql_ids_push(ql_ids *ids, int32_t id); // false: out of memory
 void ql_ids_free(ql_ids *ids);
 
-// Appends the ids of text to *ids. flags: QL_ADD_SPECIAL, QL_PARSE_SPECIAL.
+// Appends the ids of text (up to 1 GB) to *ids. flags: QL_ADD_SPECIAL, QL_PARSE_SPECIAL. Special tokens are found from
+// the left, of those at one place the longest: user-defined ones always, control and unknown ones with
+// QL_PARSE_SPECIAL.
 // origin: NULL, or one byte for each byte of text, 0 where the text may spell control tokens and 1 where it may not
 // (what a chat message said): a control token is recognised only where all of its bytes are 0.
 // QL_ADD_SPECIAL does not double a BOS (or EOS) that the text already spells.
@@ -25,10 +37,11 @@ ql_code ql_tokenizer_encode(const ql_tokenizer *tokenizer, const char *text, siz
                             unsigned flags, ql_ids *ids, ql_error *err);
 
 // The bytes of one token (byte-level decoded, "▁" as a space, <0xNN> as its byte), owned by the tokenizer. len 0 for
-// ids out of range and, with skip_special, for control tokens.
+// ids out of range and, with skip_special, for control and unknown tokens.
 const char *ql_tokenizer_bytes(const ql_tokenizer *tokenizer, int32_t id, bool skip_special, size_t *len);
 
-// As ql_detokenize of quantllm.h: for the SentencePiece kind, without the space that encoding put in front.
+// As ql_detokenize of quantllm.h: for the SentencePiece kind, without the space that encoding put in front. An id out
+// of range is QL_E_ARGUMENT.
 ql_code ql_tokenizer_decode(const ql_tokenizer *tokenizer, const int32_t *ids, size_t n, unsigned flags, ql_buf *out,
                             ql_error *err);
 

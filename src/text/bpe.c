@@ -1,0 +1,363 @@
+// SPDX-License-Identifier: MIT
+// Owns merging (byte-pair encoding): the table of merges and its use on one word. Must not know strings of a text.
+//
+// Words are short as a rule, and for those the next pair is found by looking at all. A word may also be 4 MB of one
+// letter: there pairs wait in a list for each rank, and a heap holds the ranks that have any. A heap of pairs would do
+// too, but sorts 4 million of them with a cache miss a step; lists are met in the order of the text.
+#include "text/tokenizer_impl.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+
+enum { SHORT_WORD = 48 }; // symbols; both ways take about as long there
+
+// ---- the table
+
+static uint32_t pair_hash(int32_t left, int32_t right)
+{
+    uint64_t key = (uint64_t)(uint32_t)left << 32 | (uint32_t)right;
+    key *= 0x9e3779b97f4a7c15u;
+    key ^= key >> 32;
+    return (uint32_t)(key * 0xd6e8feb86659fd93u >> 32);
+}
+
+ql_code ql_merges_init(ql_merges *merges, size_t n, ql_error *err)
+{
+    uint64_t n_slots = 16;
+    while (n_slots < n + n / 2)
+        n_slots *= 2;
+    if (n > INT32_MAX || !(merges->slots = malloc(n_slots * sizeof *merges->slots)))
+        return ql_fail_memory(err, n_slots * sizeof *merges->slots);
+    memset(merges->slots, 0xff, n_slots * sizeof *merges->slots);
+    merges->mask = (uint32_t)(n_slots - 1);
+    return QL_OK;
+}
+
+void ql_merges_free(ql_merges *merges)
+{
+    free(merges->slots);
+    *merges = (ql_merges){0};
+}
+
+static ql_merge *merge_slot(const ql_merges *merges, int32_t left, int32_t right)
+{
+    for (uint32_t i = pair_hash(left, right) & merges->mask;; i = (i + 1) & merges->mask) {
+        ql_merge *slot = &merges->slots[i];
+        if (slot->left == QL_NO_ID || (slot->left == left && slot->right == right))
+            return slot;
+    }
+}
+
+void ql_merges_put(ql_merges *merges, int32_t left, int32_t right, uint32_t rank, int32_t id)
+{
+    *merge_slot(merges, left, right) = (ql_merge){left, right, rank, id};
+    if (rank >= merges->n_ranks)
+        merges->n_ranks = rank + 1;
+}
+
+const ql_merge *ql_merges_find(const ql_merges *merges, int32_t left, int32_t right)
+{
+    const ql_merge *slot = merge_slot(merges, left, right);
+    return slot->left == QL_NO_ID ? NULL : slot;
+}
+
+static uint32_t pair_rank(const ql_merges *merges, int32_t left, int32_t right)
+{
+    const ql_merge *merge = ql_merges_find(merges, left, right);
+    return merge ? merge->rank : QL_NO_RANK;
+}
+
+// ---- reading
+
+// A merge on its way into the table. A vocabulary of 128,000 tokens and its merges do not fit the caches near a core,
+// so the steps of a batch are taken side by side: each asks for the memory of the next.
+enum { BATCH = 32 };
+enum { LEFT, RIGHT, BOTH };
+typedef struct pending {
+    ql_str part[3];
+    uint32_t hash[3];
+    int32_t id[3];
+} pending;
+
+static int shown(const ql_str *s) { return (int)(s->len < 200 ? s->len : 200); }
+
+// "left right", split at the first space after the first byte; joined has room for it.
+static bool split_merge(const ql_vocab *vocab, const ql_str *merge, char *joined, pending *p)
+{
+    const char *space = merge->len > 1 ? memchr(merge->data + 1, ' ', merge->len - 1) : NULL;
+    size_t n_left = space ? (size_t)(space - merge->data) : 0, n_right = space ? merge->len - n_left - 1 : 0;
+    if (n_left == 0 || n_right == 0)
+        return false;
+    memcpy(joined, merge->data, n_left);
+    memcpy(joined + n_left, space + 1, n_right);
+    p->part[LEFT] = (ql_str){joined, n_left};
+    p->part[RIGHT] = (ql_str){joined + n_left, n_right};
+    p->part[BOTH] = (ql_str){joined, n_left + n_right};
+    for (int k = 0; k < 3; k++)
+        p->hash[k] = ql_vocab_prepare(vocab, p->part[k].data, p->part[k].len);
+    return true;
+}
+
+// Merges first..first + n of the list.
+static ql_code put_batch(ql_tokenizer *t, const ql_str *merge, size_t first, size_t n, char *joined, size_t longest,
+                         const char *path, ql_error *err)
+{
+    pending batch[BATCH];
+    for (size_t i = 0; i < n; i++)
+        if (!split_merge(&t->vocab, &merge[i], joined + i * longest, &batch[i]))
+            return ql_fail(err, QL_E_FORMAT, "%s: merges[%zu] \"%.*s\": must be two pieces and one space", path,
+                           first + i, shown(&merge[i]), merge[i].data);
+    for (size_t i = 0; i < n; i++) {
+        pending *p = &batch[i];
+        for (int k = 0; k < 3; k++) {
+            p->id[k] = ql_vocab_find_prepared(&t->vocab, p->part[k].data, p->part[k].len, p->hash[k]);
+            if (p->id[k] < 0)
+                return ql_fail(err, QL_E_FORMAT, "%s: merges[%zu] \"%.*s\": \"%.*s\" is not in the vocabulary", path,
+                               first + i, shown(&merge[i]), merge[i].data, shown(&p->part[k]), p->part[k].data);
+        }
+        __builtin_prefetch(&t->merges.slots[pair_hash(p->id[LEFT], p->id[RIGHT]) & t->merges.mask], 1);
+    }
+    for (size_t i = 0; i < n; i++) // text never merges into a control token; of equal pairs the last counts
+        if (ql_vocab_is_text(&t->vocab, batch[i].id[BOTH]))
+            ql_merges_put(&t->merges, batch[i].id[LEFT], batch[i].id[RIGHT], (uint32_t)(first + i), batch[i].id[BOTH]);
+    return QL_OK;
+}
+
+ql_code ql_bpe_load(ql_tokenizer *t, const ql_source *source, ql_error *err)
+{
+    ql_str_array merges = {0};
+    QL_TRY(ql_source_get_str_array(source, "tokenizer.ggml.merges", true, &merges, err));
+    QL_TRY(ql_merges_init(&t->merges, merges.n, err));
+    size_t longest = 1;
+    for (size_t i = 0; i < merges.n; i++)
+        longest = merges.items[i].len > longest ? merges.items[i].len : longest;
+    uint64_t bytes;
+    char *joined = ql_mul_u64(longest, BATCH, &bytes) ? malloc(bytes) : NULL;
+    ql_code code = joined ? QL_OK : ql_fail_memory(err, longest);
+    for (size_t i = 0; code == QL_OK && i < merges.n; i += BATCH)
+        code = put_batch(t, merges.items + i, i, merges.n - i < BATCH ? merges.n - i : BATCH, joined, longest,
+                         ql_source_path(source), err);
+    free(joined);
+    return code;
+}
+
+// ---- a word
+
+bool ql_word_push(ql_word *word, int32_t id)
+{
+    if (word->n == word->cap) {
+        size_t cap = word->cap ? word->cap * 2 : 64;
+        int32_t *ids = realloc(word->ids, cap * sizeof *ids);
+        if (!ids)
+            return false;
+        word->ids = ids;
+        word->cap = cap;
+    }
+    word->ids[word->n++] = id;
+    return true;
+}
+
+void ql_word_free(ql_word *word)
+{
+    free(word->ids);
+    free(word->long_memory);
+    free(word->lists);
+    *word = (ql_word){0};
+}
+
+static void merge_short(const ql_merges *merges, ql_word *word)
+{
+    uint32_t ranks[SHORT_WORD]; // of the pair (i, i + 1)
+    int32_t *ids = word->ids;
+    size_t n = word->n;
+    for (size_t i = 0; i + 1 < n; i++)
+        ranks[i] = pair_rank(merges, ids[i], ids[i + 1]);
+    while (n > 1) {
+        size_t at = 0;
+        for (size_t i = 1; i + 1 < n; i++)
+            if (ranks[i] < ranks[at])
+                at = i;
+        if (ranks[at] == QL_NO_RANK)
+            break;
+        ids[at] = ql_merges_find(merges, ids[at], ids[at + 1])->id;
+        n--;
+        memmove(ids + at + 1, ids + at + 2, (n - at - 1) * sizeof *ids);
+        if (at + 1 < n) {
+            memmove(ranks + at + 1, ranks + at + 2, (n - at - 2) * sizeof *ranks);
+            ranks[at] = pair_rank(merges, ids[at], ids[at + 1]);
+        }
+        if (at > 0)
+            ranks[at - 1] = pair_rank(merges, ids[at - 1], ids[at]);
+    }
+    word->n = n;
+}
+
+// ---- a long word
+
+#define NONE UINT32_MAX
+
+typedef struct symbol {
+    int32_t id;
+    uint32_t prev, next;             // neighbours in the word
+    uint32_t rank;                   // of the pair with the next, QL_NO_RANK
+    uint32_t waits_prev, waits_next; // others in the list of that rank
+} symbol;
+
+// Always in the order of the text: a pair of one rank stands for the same symbols wherever it is, these have come about
+// by the same merges, and of equal merges the left one is always done before.
+typedef struct rank_list {
+    uint32_t head, tail;
+    bool in_heap;
+} rank_list;
+
+typedef struct long_word {
+    const ql_merges *merges;
+    symbol *symbols;
+    rank_list *lists; // [n_ranks]
+    uint32_t *heap;   // [n_ranks] ranks whose lists may hold something, lowest first
+    size_t n_heap;
+} long_word;
+
+static void heap_push(long_word *w, uint32_t rank)
+{
+    size_t i = w->n_heap++;
+    for (; i > 0 && w->heap[(i - 1) / 2] > rank; i = (i - 1) / 2)
+        w->heap[i] = w->heap[(i - 1) / 2];
+    w->heap[i] = rank;
+}
+
+static void heap_pop(long_word *w)
+{
+    uint32_t last = w->heap[--w->n_heap];
+    size_t i = 0;
+    for (size_t child; (child = 2 * i + 1) < w->n_heap; i = child) {
+        if (child + 1 < w->n_heap && w->heap[child + 1] < w->heap[child])
+            child++;
+        if (w->heap[child] >= last)
+            break;
+        w->heap[i] = w->heap[child];
+    }
+    w->heap[i] = last;
+}
+
+static void leave(long_word *w, uint32_t at)
+{
+    symbol *s = &w->symbols[at];
+    if (s->rank == QL_NO_RANK)
+        return;
+    rank_list *list = &w->lists[s->rank];
+    if (s->waits_prev == NONE)
+        list->head = s->waits_next;
+    else
+        w->symbols[s->waits_prev].waits_next = s->waits_next;
+    if (s->waits_next == NONE)
+        list->tail = s->waits_prev;
+    else
+        w->symbols[s->waits_next].waits_prev = s->waits_prev;
+    s->rank = QL_NO_RANK;
+}
+
+// Puts the pair that begins at a symbol into the list of its rank, out of the one where it was.
+static void enter(long_word *w, uint32_t at)
+{
+    symbol *s = &w->symbols[at];
+    leave(w, at);
+    if (s->next == NONE)
+        return;
+    s->rank = pair_rank(w->merges, s->id, w->symbols[s->next].id);
+    if (s->rank == QL_NO_RANK)
+        return;
+    rank_list *list = &w->lists[s->rank];
+    s->waits_prev = list->tail;
+    s->waits_next = NONE;
+    if (list->tail == NONE)
+        list->head = at;
+    else
+        w->symbols[list->tail].waits_next = at;
+    list->tail = at;
+    if (!list->in_heap) {
+        list->in_heap = true;
+        heap_push(w, s->rank);
+    }
+}
+
+static void merge_at(long_word *w, uint32_t at)
+{
+    symbol *s = &w->symbols[at];
+    uint32_t gone = s->next;
+    s->id = ql_merges_find(w->merges, s->id, w->symbols[gone].id)->id;
+    leave(w, gone);
+    s->next = w->symbols[gone].next;
+    if (s->next != NONE)
+        w->symbols[s->next].prev = at;
+    enter(w, at);
+    if (s->prev != NONE)
+        enter(w, s->prev);
+}
+
+static void merge_lists(long_word *w)
+{
+    while (w->n_heap > 0) {
+        uint32_t rank = w->heap[0];
+        rank_list *list = &w->lists[rank];
+        if (list->head == NONE) {
+            heap_pop(w);
+            list->in_heap = false;
+            continue;
+        }
+        while (list->head != NONE && w->heap[0] == rank) // a merge may make way for a lower rank
+            merge_at(w, list->head);
+    }
+}
+
+// Room for n symbols and for the lists, which are empty before and after each word.
+static ql_code long_memory(const ql_merges *merges, ql_word *word, long_word *w, ql_error *err)
+{
+    size_t n = word->n, n_ranks = merges->n_ranks;
+    if (word->long_cap < n) {
+        free(word->long_memory);
+        word->long_cap = 0;
+        word->long_memory = malloc(n * sizeof(symbol));
+        if (!word->long_memory)
+            return ql_fail_memory(err, n * sizeof(symbol));
+        word->long_cap = n;
+    }
+    if (!word->lists) {
+        size_t bytes = n_ranks * (sizeof(rank_list) + sizeof(uint32_t));
+        word->lists = malloc(bytes ? bytes : 1);
+        if (!word->lists)
+            return ql_fail_memory(err, bytes);
+        for (size_t i = 0; i < n_ranks; i++)
+            ((rank_list *)word->lists)[i] = (rank_list){NONE, NONE, false};
+    }
+    w->symbols = word->long_memory;
+    w->lists = word->lists;
+    w->heap = (uint32_t *)(w->lists + n_ranks);
+    return QL_OK;
+}
+
+static ql_code merge_long(const ql_merges *merges, ql_word *word, ql_error *err)
+{
+    long_word w = {.merges = merges};
+    QL_TRY(long_memory(merges, word, &w, err));
+    uint32_t n = (uint32_t)word->n;
+    for (uint32_t i = 0; i < n; i++)
+        w.symbols[i] = (symbol){word->ids[i], i ? i - 1 : NONE, i + 1 < n ? i + 1 : NONE, QL_NO_RANK, NONE, NONE};
+    for (uint32_t i = 0; i < n; i++)
+        enter(&w, i);
+    merge_lists(&w);
+    word->n = 0;
+    for (uint32_t i = 0; i != NONE; i = w.symbols[i].next)
+        word->ids[word->n++] = w.symbols[i].id;
+    return QL_OK;
+}
+
+ql_code ql_bpe_merge(const ql_merges *merges, ql_word *word, ql_error *err)
+{
+    if (word->n > SHORT_WORD)
+        return merge_long(merges, word, err);
+    merge_short(merges, word);
+    return QL_OK;
+}
