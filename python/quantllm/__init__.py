@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: MIT
+"""Run language models on the CPU.
+
+    from quantllm import turbo
+
+    model = turbo("SmolLM2-135M-Instruct.Q4_1.gguf")
+    for token in model.generate("Count from 1 to 10:", stream=True):
+        print(token, end="", flush=True)
+
+turbo() opens a model and gives a TurboModel, whose generate() and chat() make text. Tokenizer and ChatTemplate work
+without a model. Nothing is ever written to stdout, and importing the package changes nothing in the process.
+"""
+
+from ._generation import Stream, Usage
+from ._load import turbo
+from ._model import TurboModel
+from ._quantllm import TemplateError
+from ._quantllm import version as __version__
+from ._template import ChatTemplate
+from ._tokenizer import Tokenizer
+
+__all__ = ["ChatTemplate", "Stream", "TemplateError", "Tokenizer", "TurboModel", "Usage", "__version__", "turbo"]

@@ -1,0 +1,373 @@
+# SPDX-License-Identifier: MIT
+"""TurboModel: an open model that generates text."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, overload
+
+from . import _arguments as check
+from . import _quantllm
+from ._arguments import known_names
+from ._generation import Generation, Prompts, SessionPool, Stream, Usage, run
+from ._json import conversation, optional_json
+from ._tokenizer import Tokenizer, decode_with, encode_with
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Unpack
+
+Message = dict[str, Any]
+
+
+class Parameters(TypedDict, total=False):
+    """The keywords that generate and chat have in common, beside stream."""
+
+    max_new_tokens: int
+    temperature: float
+    top_p: float
+    top_k: int
+    min_p: float
+    do_sample: bool
+    repetition_penalty: float
+    stop_strings: str | Sequence[str] | None
+    seed: int | None
+    typical_p: float
+    frequency_penalty: float
+    presence_penalty: float
+    logit_bias: dict[int, float] | None
+
+
+def bits_of(type_name: str) -> int:
+    """Bits per weight of a type, as in its name: "Q4_1" 4, "IQ4_XS" 4, "BF16" 16."""
+    return int(type_name.lstrip("ABFIQ").split("_")[0])
+
+
+class TurboModel:
+    """A model opened by turbo().
+
+    All methods may be called from many threads at once; generations then take turns, a token at a time. The text for
+    a prompt depends on the model, the prompt, the parameters and the seed, and on nothing else. close(), or leaving a
+    with block, frees the memory; afterwards every call raises ValueError "model is closed". In a forked child the
+    model can not be used (RuntimeError)."""
+
+    def __init__(self, handle: _quantllm.Model, path: str, bits: int | None, seed: int | None) -> None:
+        """Not to be called: turbo() makes one."""
+        self._handle = handle
+        self._path = path
+        self._bits = bits
+        self._seed = seed
+        self._calls = itertools.count()  # those without a seed of their own
+        self._info = handle.info()
+        self._pool = SessionPool(handle)
+        self._tokenizer = Tokenizer(handle, path)
+        self._last: tuple[Usage, str | list[str]] | None = None
+
+    # ---- text ----
+
+    @overload
+    def generate(self, prompt: str, *, stream: Literal[False] = False, **parameters: Unpack[Parameters]) -> str: ...
+    @overload
+    def generate(self, prompt: str, *, stream: Literal[True], **parameters: Unpack[Parameters]) -> Stream: ...
+    @overload
+    def generate(
+        self, prompt: list[str] | tuple[str, ...], *, stream: Literal[False] = False, **parameters: Unpack[Parameters]
+    ) -> list[str]: ...
+    @overload
+    def generate(self, prompt: str, *, stream: bool, **parameters: Unpack[Parameters]) -> str | Stream: ...
+    @known_names
+    def generate(
+        self,
+        prompt: str | list[str] | tuple[str, ...],
+        *,
+        max_new_tokens: int = 512,
+        temperature: float = 0.7,
+        top_p: float = 0.9,
+        top_k: int = 50,
+        min_p: float = 0.0,
+        do_sample: bool = True,
+        stream: bool = False,
+        repetition_penalty: float = 1.1,
+        stop_strings: str | Sequence[str] | None = None,
+        seed: int | None = None,
+        typical_p: float = 1.0,
+        frequency_penalty: float = 0.0,
+        presence_penalty: float = 0.0,
+        logit_bias: dict[int, float] | None = None,
+    ) -> str | list[str] | Stream:
+        """Continues a text. Returns the new text, without the prompt and not stripped; an iterator of its pieces with
+        stream=True; a list of texts, in order, for a list of prompts, which run as one batch and give what each gives
+        alone. No chat template is applied: chat() does that.
+
+        max_new_tokens      >= 1; an upper limit: generation also stops at an end-of-text token, a stop string, and
+                            the end of the context
+        temperature         >= 0; small is factual, large is creative; 0 always takes the most likely token
+        top_p               (0, 1]; only the most likely tokens that together have this probability; 1 is off
+        top_k               >= 0; only this many most likely tokens; 0 is off
+        min_p               [0, 1]; only tokens with this share of the most likely one's probability; 0 is off
+        do_sample           False always takes the most likely token, as temperature=0; the penalties still act
+        stream              an iterator of str (see Stream) instead of the text; not for a list
+        repetition_penalty  > 0; above 1 makes tokens of the prompt and the new text less likely; 1 is off
+        stop_strings        a str or up to 64: the text ends before the first of them to appear
+        seed                0 to 2**64 - 1: the same text every time; every prompt of a list uses it as if alone.
+                            None: see turbo(seed=...)
+        typical_p           (0, 1]; only tokens of about the expected surprise, with this probability; 1 is off
+        frequency_penalty   -2 to 2; taken from the logit for each time the token is in the new text
+        presence_penalty    -2 to 2; taken from the logit once if the token is in the new text
+        logit_bias          {token id: number added to its logit}; -inf forbids the token
+
+        Raises TypeError and ValueError that name the parameter; ValueError for a prompt that fills the context (with
+        both counts), for an empty prompt when the model adds no token of its own, and for a closed model."""
+        self._check_open()
+        parameters = self._parameters(
+            max_new_tokens, temperature, top_p, top_k, min_p, do_sample, repetition_penalty, stop_strings, seed,
+            typical_p, frequency_penalty, presence_penalty, logit_bias,
+        )
+        stream = check.flag("stream", stream)
+        if isinstance(prompt, str):
+            return self._run_one(prompt, parameters, stream)
+        if not isinstance(prompt, (list, tuple)):
+            check.wrong_type("prompt", "str or a list of str", prompt)
+        for i, item in enumerate(prompt):
+            if not isinstance(item, str):
+                check.wrong_type(f"prompt[{i}]", "str", item)
+        if stream:
+            raise ValueError("stream=True takes one prompt, got a list: stream each prompt, or leave stream out")
+        return self._run_all(tuple(prompt), parameters)
+
+    @overload
+    def chat(
+        self, messages: Sequence[Message], *, stream: Literal[False] = False, **parameters: Unpack[Parameters]
+    ) -> str: ...
+    @overload
+    def chat(
+        self, messages: Sequence[Message], *, stream: Literal[True], **parameters: Unpack[Parameters]
+    ) -> Stream: ...
+    @overload
+    def chat(
+        self, messages: Sequence[Message], *, stream: bool, **parameters: Unpack[Parameters]
+    ) -> str | Stream: ...
+    @known_names
+    def chat(
+        self,
+        messages: Sequence[Message],
+        *,
+        max_new_tokens: int = 512,
+        temperature: float = 0.7,
+        top_p: float = 0.9,
+        top_k: int = 50,
+        min_p: float = 0.0,
+        do_sample: bool = True,
+        stream: bool = False,
+        repetition_penalty: float = 1.1,
+        stop_strings: str | Sequence[str] | None = None,
+        seed: int | None = None,
+        typical_p: float = 1.0,
+        frequency_penalty: float = 0.0,
+        presence_penalty: float = 0.0,
+        logit_bias: dict[int, float] | None = None,
+    ) -> str | Stream:
+        """The assistant's answer to a conversation, a list of {"role": ..., "content": ...}, put into the model's chat
+        template. The list is not changed: append the answer and the next question to go on; what is common with the
+        call before is not computed again. Text in a message never becomes a control token.
+
+        The parameters are those of generate(). Raises ValueError for a model without a chat template, TemplateError
+        for messages that the template refuses."""
+        self._check_open()
+        parameters = self._parameters(
+            max_new_tokens, temperature, top_p, top_k, min_p, do_sample, repetition_penalty, stop_strings, seed,
+            typical_p, frequency_penalty, presence_penalty, logit_bias,
+        )
+        stream = check.flag("stream", stream)
+        ids = self._handle.render_ids(conversation(messages), None, None, True, None)
+        return self._run_one(ids, parameters, stream)
+
+    # ---- tokens ----
+
+    @known_names
+    def tokenize(self, text: str, add_special_tokens: bool = True, parse_special: bool = True) -> list[int]:
+        """The token ids of a text, as generate() uses them by default; see Tokenizer.encode."""
+        return encode_with(self._handle, text, add_special_tokens, parse_special)
+
+    @known_names
+    def detokenize(self, ids: Iterable[int], skip_special_tokens: bool = False) -> str:
+        """The text of token ids; see Tokenizer.decode."""
+        return decode_with(self._handle, ids, skip_special_tokens)
+
+    @known_names
+    def logits(self, ids: Iterable[int]) -> memoryview[float]:
+        """The model's logits for a sequence of token ids: float32 [len(ids), n_vocab], row i predicting the token after
+        ids[0..i]. A memoryview, which numpy.asarray() takes without a copy.
+
+        Raises ValueError for no ids, ids outside the vocabulary, or more than max_length."""
+        self._check_open()
+        ids = check.token_ids("ids", ids)
+        if not ids:
+            raise ValueError("ids is empty: logits needs at least one token")
+        session = self._pool.take()
+        try:
+            data = session.logits(ids, self._info["n_vocab"])
+        finally:
+            self._pool.give_back(session)
+        return memoryview(data).cast("f", (len(ids), self._info["n_vocab"]))
+
+    @overload
+    def apply_chat_template(
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[Message] | None = None,
+        add_generation_prompt: bool = True,
+        tokenize: Literal[False] = False,
+    ) -> str: ...
+    @overload
+    def apply_chat_template(
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[Message] | None = None,
+        add_generation_prompt: bool = True,
+        *,
+        tokenize: Literal[True],
+    ) -> list[int]: ...
+    @known_names
+    def apply_chat_template(
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[Message] | None = None,
+        add_generation_prompt: bool = True,
+        tokenize: bool = False,
+    ) -> str | list[int]:
+        """What chat() gives to the model: the text of a conversation, its token ids with tokenize=True."""
+        self._check_open()
+        render = self._handle.render_ids if check.flag("tokenize", tokenize) else self._handle.render
+        tools_json = optional_json("tools", tools)
+        return render(
+            conversation(messages), tools_json, None, check.flag("add_generation_prompt", add_generation_prompt), None
+        )
+
+    # ---- facts ----
+
+    def report(self) -> dict[str, Any]:
+        """What is loaded and how it runs: names, types, figures in bytes and seconds."""
+        self._check_open()
+        info = dict(self._info)
+        info["has_chat_template"] = info.pop("chat_template") is not None
+        runs = info["quantization"]
+        quantized = runs not in ("F32", "F16", "BF16")
+        return {
+            "model_id": self._path,
+            "params_billion": info["n_params"] / 1e9,
+            "requested_bits": self._bits,
+            "effective_loading_bits": bits_of(runs),
+            "is_quantized": quantized,
+            "quant_method": "gguf" if quantized else None,
+            "device": "cpu",
+            "dtype": "float32",
+            "finetuned": False,
+            "lora_applied": False,
+            "file": os.path.abspath(self._path),
+            **info,
+        }
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The model's tokenizer. It can be used as long as the model is open."""
+        return self._tokenizer
+
+    @property
+    def chat_template(self) -> str | None:
+        """The Jinja source that chat() uses, None if there is none."""
+        source: str | None = self._info["chat_template"]
+        return source
+
+    @property
+    def quantization(self) -> str:
+        """The type of weights that runs, such as "Q4_1"; "F32" for the reference."""
+        return str(self._info["quantization"])
+
+    @property
+    def max_length(self) -> int:
+        """The context in tokens: prompt and new text together."""
+        return int(self._info["max_length"])
+
+    @property
+    def last_usage(self) -> Usage | None:
+        """Figures of the generate or chat call that returned last; a Stream has its own."""
+        return self._last[0] if self._last else None
+
+    @property
+    def last_finish_reason(self) -> str | list[str] | None:
+        """Why that call's text ended: "stop" (end of text or a stop string) or "length"; a list for a list."""
+        return self._last[1] if self._last else None
+
+    @property
+    def closed(self) -> bool:
+        """Whether close() was called."""
+        return self._handle.closed
+
+    # ---- life ----
+
+    def close(self) -> None:
+        """Ends what is being generated, which raises ValueError there, and frees the model. May be called twice."""
+        self._handle.close()
+        self._pool.clear()
+
+    def __enter__(self) -> TurboModel:
+        self._check_open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = ", closed" if self.closed else ""
+        return (
+            f"TurboModel({self._path!r}, {self._info['n_params'] / 1e6:.0f}M parameters, {self.quantization}, "
+            f"max_length={self.max_length}, threads={self._info['threads']}{state})"
+        )
+
+    def _check_open(self) -> None:
+        if self._handle.closed:
+            raise ValueError("model is closed")
+
+    def _parameters(
+        self, max_new_tokens: Any, temperature: Any, top_p: Any, top_k: Any, min_p: Any, do_sample: Any,
+        repetition_penalty: Any, stop_strings: Any, seed: Any, typical_p: Any, frequency_penalty: Any,
+        presence_penalty: Any, logit_bias: Any,
+    ) -> dict[str, Any]:
+        """Types are checked here, ranges by the library."""
+        parameters = {
+            "max_new_tokens": check.int32("max_new_tokens", max_new_tokens, 1),
+            "temperature": check.number("temperature", temperature),
+            "top_p": check.number("top_p", top_p),
+            "top_k": check.int32("top_k", top_k, 0),
+            "min_p": check.number("min_p", min_p),
+            "do_sample": check.flag("do_sample", do_sample),
+            "repetition_penalty": check.number("repetition_penalty", repetition_penalty),
+            "stop_strings": check.stop_strings(stop_strings),
+            "seed": None if seed is None else check.integer("seed", seed, 0, check.UINT64_MAX),
+            "typical_p": check.number("typical_p", typical_p),
+            "frequency_penalty": check.number("frequency_penalty", frequency_penalty),
+            "presence_penalty": check.number("presence_penalty", presence_penalty),
+            "logit_bias": check.logit_bias(logit_bias),
+        }
+        if seed is None and self._seed is not None:
+            parameters["seed"] = check.mixed_seed(self._seed, next(self._calls))
+        return parameters
+
+    def _run_one(self, prompt: str | list[int], parameters: dict[str, Any], stream: bool) -> str | Stream:
+        generation = Generation(self._pool, (prompt,), parameters)
+        if stream:
+            return Stream(generation)
+        texts, reasons = run(generation, 1)
+        self._last = generation.usage, reasons[0]
+        return texts[0]
+
+    def _run_all(self, prompts: Prompts, parameters: dict[str, Any]) -> list[str]:
+        generation = Generation(self._pool, prompts, parameters)
+        texts, reasons = run(generation, len(prompts))
+        self._last = generation.usage, reasons
+        return texts
