@@ -257,9 +257,12 @@ static int read_bias(request *r, PyObject *tuple)
     if (!r->bias)
         return -1;
     for (size_t i = 0; i < r->params.n_logit_bias; i++) {
+        PyObject *pair = PyTuple_GetItem(tuple, (Py_ssize_t)i);
         int id;
         double value;
-        if (!PyArg_ParseTuple(PyTuple_GetItem(tuple, (Py_ssize_t)i), "id:logit_bias", &id, &value))
+        if (!PyTuple_Check(pair))
+            return ql_py_wrong_type("a pair in logit_bias", "a tuple", pair);
+        if (!PyArg_ParseTuple(pair, "id:logit_bias", &id, &value))
             return -1;
         r->bias[i] = (ql_logit_bias){.id = id, .bias = (float)value};
     }

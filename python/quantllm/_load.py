@@ -10,7 +10,7 @@ from typing import Any
 
 from . import _quantllm
 from ._arguments import UINT32_MAX, UINT64_MAX, flag, integer, known_names, optional_text, whole, wrong_type
-from ._model import TurboModel, bits_of
+from ._model import TurboModel, bits_of, size_of
 from ._tokenizer import file_path
 
 _BITS = (2, 3, 4, 5, 6, 8, 16, 32)
@@ -167,8 +167,7 @@ def _say(text: str, end: str = "\n") -> None:
 
 def _summary(report: dict[str, Any]) -> str:
     """One line: what runs, and how."""
-    billion = report["params_billion"]
-    size = f"{billion * 1e3:.4g}M" if billion < 1 else f"{billion:.3g}B"
+    size = size_of(report["n_params"])
     return (
         f"quantllm: {os.path.basename(report['file'])}: {size} parameters, {report['quantization']}, "
         f"context {report['max_length']}, threads {report['threads']}, {report['isa']}, {report['load_seconds']:.2f} s"

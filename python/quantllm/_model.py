@@ -45,6 +45,11 @@ def bits_of(type_name: str) -> int:
     return int(type_name.lstrip("ABFIQ").split("_")[0])
 
 
+def size_of(n_params: int) -> str:
+    """A number of parameters as people say it: "134.5M", "1.24B"."""
+    return f"{n_params / 1e6:.4g}M" if n_params < 1e9 else f"{n_params / 1e9:.3g}B"
+
+
 class TurboModel:
     """A model opened by turbo().
 
@@ -325,7 +330,7 @@ class TurboModel:
     def __repr__(self) -> str:
         state = ", closed" if self.closed else ""
         return (
-            f"TurboModel({self._path!r}, {self._info['n_params'] / 1e6:.0f}M parameters, {self.quantization}, "
+            f"TurboModel({self._path!r}, {size_of(self._info['n_params'])} parameters, {self.quantization}, "
             f"max_length={self.max_length}, threads={self._info['threads']}{state})"
         )
 

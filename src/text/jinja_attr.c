@@ -27,6 +27,17 @@ static bool dunder(const ql_jstr *name)
     return name->len > 4 && memcmp(name->s, "__", 2) == 0 && memcmp(name->s + name->len - 2, "__", 2) == 0;
 }
 
+// Those that every Python object has, an undefined one too.
+static bool common_dunder(const ql_jstr *name)
+{
+    static const char *const names[] = {
+        "__class__", "__delattr__", "__dir__", "__doc__", "__eq__", "__format__", "__ge__", "__getattribute__",
+        "__getstate__", "__gt__", "__hash__", "__init__", "__init_subclass__", "__le__", "__lt__", "__module__",
+        "__ne__", "__new__", "__reduce__", "__reduce_ex__", "__repr__", "__setattr__", "__sizeof__", "__slots__",
+        "__str__", "__subclasshook__", NULL};
+    return is_any(name, names);
+}
+
 static bool method(ql_jinja *j, ql_jval v, const ql_jmethod_def *defs, const ql_jstr *name, ql_jval *out)
 {
     for (; defs->name; defs++) {
@@ -310,7 +321,7 @@ static bool safe_attribute(ql_jinja *j, ql_jval v, const ql_jstr *name, ql_jval 
 ql_jval ql_j_getattr(ql_jinja *j, ql_jval v, const ql_jstr *name)
 {
     ql_jval out;
-    if (v.type == QL_J_UNDEFINED && !dunder(name))
+    if (v.type == QL_J_UNDEFINED && !common_dunder(name))
         ql_j_raise_undef(j, v);
     if (safe_attribute(j, v, name, &out) || item(j, v, ql_j_strv(name), &out))
         return out;
@@ -320,7 +331,7 @@ ql_jval ql_j_getattr(ql_jinja *j, ql_jval v, const ql_jstr *name)
 ql_jval ql_j_attribute(ql_jinja *j, ql_jval v, const ql_jstr *name)
 {
     ql_jval out;
-    if (v.type == QL_J_UNDEFINED && !dunder(name))
+    if (v.type == QL_J_UNDEFINED && !common_dunder(name))
         ql_j_raise_undef(j, v);
     return safe_attribute(j, v, name, &out) ? out : ql_j_undef_attr(j, v, ql_j_strv(name), false);
 }

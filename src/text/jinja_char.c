@@ -170,7 +170,7 @@ void ql_j_put_case(ql_jbuild *b, const ql_jstr *s, size_t from, size_t to, ql_jc
 {
     bool after_cased = false;
     size_t n;
-    ql_j_charge(b->j, (to - from) * (ql_j_ascii(s) ? 4 : 16));
+    ql_j_charge(b->j, (to - from) * 64);
     for (size_t i = from; i < to; i += n) {
         uint32_t c = ql_j_char(s->s + i, &n);
         bool upper = how == QL_J_SWAP && ql_j_is_upper(c);
@@ -187,8 +187,32 @@ void ql_j_put_case(ql_jbuild *b, const ql_jstr *s, size_t from, size_t to, ql_jc
     }
 }
 
+// Nothing but ASCII: as many bytes as before, of the same origin.
+static ql_jstr *recase_ascii(ql_jinja *j, const ql_jstr *s, ql_jcase how)
+{
+    char *bytes = ql_j_alloc(j, s->len);
+    bool after_letter = false;
+    for (size_t i = 0; i < s->len; i++) {
+        char c = s->s[i];
+        bool letter = (c | 32) >= 'a' && (c | 32) <= 'z';
+        bool lower = how == QL_J_LOWER || how == QL_J_FOLD || (how == QL_J_TITLE && after_letter) ||
+                     (how == QL_J_CAPITAL && i > 0) || (how == QL_J_SWAP && !(c & 32));
+        bytes[i] = (char)(!letter ? c : lower ? c | 32 : c & ~32);
+        after_letter = letter;
+    }
+    ql_jstr *out = ql_j_alloc(j, sizeof *out);
+    *out = *s;
+    out->s = bytes;
+    out->tail = NULL;
+    out->hash = 0;
+    ql_j_charge(j, s->len * 4);
+    return out;
+}
+
 ql_jstr *ql_j_recase(ql_jinja *j, const ql_jstr *s, ql_jcase how)
 {
+    if (ql_j_ascii(s))
+        return recase_ascii(j, s, how);
     ql_jbuild b;
     ql_j_build(j, &b);
     ql_j_put_case(&b, s, 0, s->len, how);

@@ -66,6 +66,14 @@ static ql_jval eval_dict(ql_jinja *j, ql_jenv *env, const ql_jnode *node)
     return ql_j_dictv(dict);
 }
 
+static ql_jval eval_container(ql_jinja *j, ql_jenv *env, const ql_jnode *node)
+{
+    if (node->kind == QL_J_DICT_EXPR)
+        return eval_dict(j, env, node);
+    ql_jlist *list = eval_list(j, env, node->a);
+    return node->kind == QL_J_LIST_EXPR ? ql_j_listv(list) : ql_j_tuplev(list);
+}
+
 // ---- operators
 
 static ql_jval eval_binary(ql_jinja *j, ql_jenv *env, const ql_jnode *node)
@@ -298,18 +306,8 @@ ql_jval ql_j_eval(ql_jinja *j, ql_jenv *env, const ql_jnode *node)
     case QL_J_CALL:
         v = ql_j_eval_call(j, env, node, NULL);
         break;
-    case QL_J_LIST_EXPR:
-        v = ql_j_listv(eval_list(j, env, node->a));
-        break;
-    case QL_J_TUPLE_EXPR:
-        v = ql_j_tuplev(eval_list(j, env, node->a));
-        break;
-    case QL_J_DICT_EXPR:
-        v = eval_dict(j, env, node);
-        break;
     default:
-        ql_j_at(j, node);
-        ql_j_raise(j, "this can not be evaluated");
+        v = eval_container(j, env, node);
     }
     ql_j_leave(j);
     return v;

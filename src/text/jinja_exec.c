@@ -190,12 +190,20 @@ static void exec_macro(ql_jinja *j, ql_jenv *env, const ql_jnode *node)
         export_names(j, env, node);
 }
 
+// What a block gives must be a text already: nothing calls str() on it.
+static void put_text(ql_jinja *j, ql_jval v)
+{
+    if (v.type != QL_J_STR)
+        ql_j_raise(j, "expected str instance, %s found", ql_j_type_name(v));
+    ql_j_put_str(j->out, v.u.s);
+}
+
 static void exec_call_block(ql_jinja *j, ql_jenv *env, const ql_jnode *node)
 {
     ql_jval caller = {.type = QL_J_MACRO, .u.macro = close_over(j, env, node->macro)};
     ql_jval v = ql_j_eval_call(j, env, node->a, &caller);
     ql_j_at(j, node);
-    ql_j_put_value(j->out, v);
+    put_text(j, v);
 }
 
 static ql_jsignal exec_filter_block(ql_jinja *j, ql_jenv *env, const ql_jnode *node)
@@ -205,8 +213,7 @@ static ql_jsignal exec_filter_block(ql_jinja *j, ql_jenv *env, const ql_jnode *n
     ql_jval text = ql_j_strv(ql_j_exec_captured(j, env, node->b, &signal));
     if (signal != QL_J_GO_ON)
         return signal;
-    text = ql_j_filter_text(j, env, node->a, text);
-    ql_j_put_value(j->out, text);
+    put_text(j, ql_j_filter_text(j, env, node->a, text));
     return QL_J_GO_ON;
 }
 

@@ -119,6 +119,12 @@ static ql_jval f_random(ql_jinja *j, ql_jval *a)
     ql_j_raise(j, "the filter 'random' is not supported in a chat template");
 }
 
+static ql_jval f_urlize(ql_jinja *j, ql_jval v, const ql_jargs *args)
+{
+    (void)v, (void)args;
+    ql_j_raise(j, "the filter 'urlize' is not supported in a chat template");
+}
+
 const ql_jfilter ql_j_misc_filters[] = {
     {.name = "default", .apply = f_default, .params = "default_value boolean"},
     {.name = "d", .apply = f_default, .params = "default_value boolean"},
@@ -126,5 +132,6 @@ const ql_jfilter ql_j_misc_filters[] = {
     {.name = "tojson", .apply = f_tojson, .params = "ensure_ascii indent separators sort_keys"},
     {.name = "pprint", .apply = f_pprint, .params = ""},
     {.name = "random", .apply = f_random, .params = ""},
+    {.name = "urlize", .variadic = f_urlize},
     {0},
 };

@@ -73,7 +73,7 @@ static ql_jval f_round(ql_jinja *j, ql_jval *a)
         return ql_j_round(j, v, digits);
     ql_jval unit = ql_j_arith(j, QL_J_POW, ql_j_int(10), ql_j_int(digits));
     v = ql_j_arith(j, QL_J_MUL, v, unit);
-    if (v.type == QL_J_FLOAT)
+    if (v.type == QL_J_FLOAT && !(fabs(v.u.f) >= 9e18 && isfinite(v.u.f))) // beyond that every float is whole
         v = ql_j_tainted(ql_j_float_to_int(j, ceiling ? ceil(v.u.f) : floor(v.u.f)), v.input);
     return ql_j_arith(j, QL_J_DIV, v, unit);
 }

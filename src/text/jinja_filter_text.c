@@ -129,11 +129,12 @@ static ql_jval f_truncate(ql_jinja *j, ql_jval *a)
         ql_j_raise(j, "truncate: expected length >= %u, got %lld", end->n_chars, (long long)length);
     if (leeway < 0)
         ql_j_raise(j, "truncate: expected leeway >= 0, got %lld", (long long)leeway);
-    if (a[0].type == QL_J_UNDEFINED)
+    int64_t len;
+    if (!ql_j_len(a[0], &len))
+        ql_j_raise(j, "object of type '%s' has no len()", ql_j_type_name(a[0]));
+    if (length > QL_J_MAX_TEXT || leeway > QL_J_MAX_TEXT || len <= length + leeway)
         return a[0];
     const ql_jstr *s = want_str(j, a[0], "truncate");
-    if (length > QL_J_MAX_TEXT || leeway > QL_J_MAX_TEXT || s->n_chars <= length + leeway)
-        return a[0];
     s = ql_j_sub(j, s, 0, ql_j_offset(j, s, (size_t)(length - end->n_chars)));
     if (!ql_j_truth(a[2])) {
         size_t space = ql_j_rfind(j, s, 0, s->len, ql_j_cstr(j, " "));

@@ -143,15 +143,15 @@ static void put_json(writer *w, ql_jval v)
 static void read_separators(ql_jinja *j, writer *w, ql_jval pair)
 {
     if (pair.type == QL_J_NONE || pair.type == QL_J_MISSING) {
-        w->item = ql_j_cstr(j, w->indent ? "," : ", ");
-        w->colon = ql_j_cstr(j, ": ");
+        w->item = ql_j_str(j, ", ", w->indent ? 1 : 2, true);
+        w->colon = ql_j_str(j, ": ", 2, true);
         return;
     }
     const ql_jlist *list = ql_j_iterable(pair) ? ql_j_to_list(j, pair) : NULL;
     if (!list || list->n != 2 || list->items[0].type != QL_J_STR || list->items[1].type != QL_J_STR)
         ql_j_raise(j, "tojson: separators must be two strings");
-    w->item = list->items[0].u.s;
-    w->colon = list->items[1].u.s;
+    w->item = ql_j_str(j, list->items[0].u.s->s, list->items[0].u.s->len, true);
+    w->colon = ql_j_str(j, list->items[1].u.s->s, list->items[1].u.s->len, true);
 }
 
 ql_jstr *ql_j_to_json(ql_jinja *j, ql_jval v, const ql_jjson *options)
@@ -161,10 +161,10 @@ ql_jstr *ql_j_to_json(ql_jinja *j, ql_jval v, const ql_jjson *options)
     writer w = {.b = &b, .options = options};
     int64_t width;
     if (ql_j_as_index(options->indent, &width)) {
-        w.indent = ql_j_cstr(j, " ");
+        w.indent = ql_j_str(j, " ", 1, true);
         w.indent_times = width;
     } else if (options->indent.type == QL_J_STR) {
-        w.indent = options->indent.u.s;
+        w.indent = ql_j_str(j, options->indent.u.s->s, options->indent.u.s->len, true);
         w.indent_times = 1;
     } else if (options->indent.type != QL_J_NONE && options->indent.type != QL_J_MISSING) {
         ql_j_raise(j, "tojson: indent must be an integer or a string, got %s", ql_j_type_name(options->indent));

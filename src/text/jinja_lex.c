@@ -123,15 +123,17 @@ static size_t after_end(const lexer *x, size_t at, char sign)
     return sign != '+' && at < x->len && x->s[at] == '\n' ? at + 1 : at;
 }
 
-static size_t skip_comment(lexer *x, size_t at)
+static size_t skip_comment(lexer *x, size_t from)
 {
-    for (; at + 1 < x->len; at++) {
+    for (size_t at = from; at + 1 < x->len; at++) {
         char sign = sign_at(x, at);
         if (sign && looking_at(x, at + 1, "#}"))
             return after_end(x, at + 1, sign);
         if (looking_at(x, at, "#}"))
             return after_end(x, at, 0);
     }
+    if (from >= x->len) // jinja2 lets "{#" at the very end pass
+        return from;
     ql_j_raise(x->j, "missing end of comment tag");
 }
 
@@ -166,6 +168,8 @@ static size_t lex_raw(lexer *x, size_t from, bool line_start)
         push_data(x, from, tag, sign, false, line_start);
         return after_end(x, at + (end != 0), end);
     }
+    if (from >= x->len)
+        return from;
     ql_j_raise(x->j, "missing end of raw directive");
 }
 

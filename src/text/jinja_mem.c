@@ -43,6 +43,7 @@ static ql_jchunk *new_chunk(ql_jinja *j, size_t size)
     if (!chunk)
         ql_j_escape(j, ql_fail_memory(j->err, size));
     j->memory += size;
+    j->steps -= (int64_t)(size / QL_J_FRESH_PER_STEP);
     chunk->size = size;
     return chunk;
 }

@@ -13,13 +13,14 @@
 enum {
     QL_J_MAX_STEPS = 1000000,
     QL_J_MAX_TEXT = 4 << 20,    // bytes of the output and of any string
-    QL_J_MAX_MEMORY = 64 << 20, // bytes of one run
+    QL_J_MAX_MEMORY = 32 << 20, // bytes of one run
     QL_J_MAX_CALLS = 128,       // macros in macros
     QL_J_MAX_NESTING = 200,     // of the source
     QL_J_MAX_CHAIN = 1000,      // operators in one chain, which nests the tree but not the source
     QL_J_MAX_DEPTH = 3000,      // C calls of the evaluator, at most about 300 bytes of stack each
     QL_J_MAX_VALUE_DEPTH = 400, // lists in lists
     QL_J_BYTES_PER_STEP = 128,  // copying or searching this much costs one step
+    QL_J_FRESH_PER_STEP = 64,   // so does getting this much memory from the system
 };
 
 typedef struct ql_jinja {

@@ -145,11 +145,10 @@ static int64_t to_number(ql_jinja *j, const ql_jstr *s)
     return n;
 }
 
-static ql_jval argument(field_reader *r, const ql_jstr *name)
+static ql_jval argument(field_reader *r, const ql_jstr *name, bool automatic)
 {
     ql_jinja *j = r->j;
-    if (name->len == 0 || all_digits(name)) {
-        bool automatic = name->len == 0;
+    if (automatic || all_digits(name)) {
         if (automatic ? r->next < 0 : r->next > 0)
             ql_j_raise(j, "cannot switch between automatic field numbering and manual field specification");
         int64_t i = automatic ? r->next++ : to_number(j, name);
@@ -175,7 +174,7 @@ static ql_jval field_value(field_reader *r, const ql_jstr *field)
     size_t at = 0;
     while (at < field->len && field->s[at] != '.' && field->s[at] != '[')
         at++;
-    ql_jval v = argument(r, ql_j_sub(j, field, 0, at));
+    ql_jval v = argument(r, ql_j_sub(j, field, 0, at), field->len == 0);
     while (at < field->len) {
         bool attr = field->s[at++] == '.';
         size_t from = at;

@@ -19,6 +19,7 @@ typedef struct ql_jparser {
 __attribute__((noreturn, format(printf, 2, 3))) void ql_j_fail(ql_jparser *p, const char *fmt, ...);
 __attribute__((noreturn)) void ql_j_fail_expected(ql_jparser *p, const char *what);
 
+bool ql_j_token_is(const ql_jtoken *token, ql_jtoken_type type, const char *text);
 bool ql_j_at_op(const ql_jparser *p, const char *op);
 bool ql_j_at_name(const ql_jparser *p, const char *name);
 bool ql_j_skip_op(ql_jparser *p, const char *op);

@@ -1,128 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Owns the grammar of expressions, in the order of binding from loose to tight, as jinja2 parses it.
-#include <stdarg.h>
-#include <stdio.h>
-
 #include "text/jinja_filter.h"
 #include "text/jinja_num.h"
 #include "text/jinja_parse.h"
-
-void ql_j_fail(ql_jparser *p, const char *fmt, ...)
-{
-    char message[512];
-    va_list args;
-    va_start(args, fmt);
-    vsnprintf(message, sizeof message, fmt, args);
-    va_end(args);
-    p->j->line = p->token->line;
-    p->j->col = p->token->col;
-    ql_j_raise(p->j, "%s", message);
-}
-
-void ql_j_fail_expected(ql_jparser *p, const char *what)
-{
-    const ql_jtoken *token = p->token;
-    switch (token->type) {
-    case QL_J_T_EOF:
-        ql_j_fail(p, "expected %s, got the end of the template", what);
-    case QL_J_T_NAME:
-    case QL_J_T_OP:
-        ql_j_fail(p, "expected %s, got '%.*s'", what, token->value.u.s->len < 60 ? (int)token->value.u.s->len : 60,
-                  token->value.u.s->s);
-    case QL_J_T_BLOCK_END:
-    case QL_J_T_PRINT_END:
-        ql_j_fail(p, "expected %s, got the end of the tag", what);
-    default:
-        ql_j_fail(p, "expected %s, got a %s", what,
-                  token->type == QL_J_T_STRING ? "string"
-                  : token->type == QL_J_T_NUMBER || token->type == QL_J_T_INTEGER ? "number" : "piece of text");
-    }
-}
-
-static bool is(const ql_jtoken *token, ql_jtoken_type type, const char *text)
-{
-    return token->type == type && ql_j_str_is(token->value.u.s, text);
-}
-
-bool ql_j_at_op(const ql_jparser *p, const char *op) { return is(p->token, QL_J_T_OP, op); }
-bool ql_j_at_name(const ql_jparser *p, const char *name) { return is(p->token, QL_J_T_NAME, name); }
-
-bool ql_j_skip_op(ql_jparser *p, const char *op)
-{
-    bool there = ql_j_at_op(p, op);
-    p->token += there;
-    return there;
-}
-
-bool ql_j_skip_name(ql_jparser *p, const char *name)
-{
-    bool there = ql_j_at_name(p, name);
-    p->token += there;
-    return there;
-}
-
-void ql_j_expect_op(ql_jparser *p, const char *op)
-{
-    char what[8];
-    snprintf(what, sizeof what, "'%s'", op);
-    if (!ql_j_skip_op(p, op))
-        ql_j_fail_expected(p, what);
-}
-
-const ql_jtoken *ql_j_expect(ql_jparser *p, ql_jtoken_type type, const char *what)
-{
-    if (p->token->type != type)
-        ql_j_fail_expected(p, what);
-    return p->token++;
-}
-
-void ql_j_deeper(ql_jparser *p)
-{
-    if (++p->nesting > QL_J_MAX_NESTING)
-        ql_j_fail(p, "nesting %d", QL_J_MAX_NESTING);
-}
-
-ql_jnode *ql_j_node(ql_jparser *p, ql_jkind kind, const ql_jtoken *at)
-{
-    ql_jnode *node = QL_J_NEW(p->j, ql_jnode);
-    node->kind = (uint8_t)kind;
-    node->line = at->line;
-    node->col = at->col;
-    node->depth = 1;
-    return node;
-}
-
-static void deepen(ql_jnode *node, const ql_jnode *child)
-{
-    for (; child; child = child->next)
-        if (child->depth >= node->depth)
-            node->depth = (uint16_t)(child->depth + 1);
-}
-
-ql_jnode *ql_j_adopt(ql_jparser *p, ql_jnode *node)
-{
-    deepen(node, node->a);
-    deepen(node, node->b);
-    deepen(node, node->c);
-    if (node->call) {
-        deepen(node, node->call->args);
-        deepen(node, node->call->named);
-        deepen(node, node->call->star);
-        deepen(node, node->call->star_star);
-    }
-    if (node->depth > QL_J_MAX_CHAIN)
-        ql_j_fail(p, "an expression of more than %d operators in a chain", QL_J_MAX_CHAIN);
-    return node;
-}
-
-void ql_j_append(ql_jnode **head, ql_jnode **tail, ql_jnode *node)
-{
-    if (*tail)
-        (*tail)->next = node;
-    else
-        *head = node;
-    *tail = node;
-}
 
 static ql_jnode *parse_or(ql_jparser *p);
 static ql_jnode *parse_unary(ql_jparser *p, bool with_filter);
@@ -173,7 +53,7 @@ static ql_jnode *parse_compare(ql_jparser *p)
                 op = i;
         if (ql_j_at_name(p, "in"))
             op = QL_J_CMP_IN;
-        if (ql_j_at_name(p, "not") && is(at + 1, QL_J_T_NAME, "in"))
+        if (ql_j_at_name(p, "not") && ql_j_token_is(at + 1, QL_J_T_NAME, "in"))
             op = QL_J_CMP_NOTIN;
         if (op < 0)
             break;
@@ -427,7 +307,7 @@ static void add_named(ql_jparser *p, ql_jcall *call, size_t *cap, ql_jnode **tai
     for (size_t i = 0; i < call->n_named; i++)
         if (ql_j_str_equal(call->names[i], at->value.u.s))
             ql_j_fail(p, "a keyword argument is repeated");
-    ql_j_charge(p->j, call->n_named * QL_J_BYTES_PER_STEP / 8);
+    ql_j_charge(p->j, call->n_named * QL_J_BYTES_PER_STEP / 2);
     call->names = ql_j_grow(p->j, call->names, call->n_named, cap, call->n_named + 1, sizeof *call->names);
     call->names[call->n_named++] = at->value.u.s;
     p->token += 2;
@@ -454,7 +334,7 @@ static ql_jcall *parse_call_args(ql_jparser *p)
         } else if (ql_j_skip_op(p, "**")) {
             wrong = wrong || call->star_star;
             call->star_star = ql_j_parse_expression(p);
-        } else if (p->token->type == QL_J_T_NAME && is(p->token + 1, QL_J_T_OP, "=")) {
+        } else if (p->token->type == QL_J_T_NAME && ql_j_token_is(p->token + 1, QL_J_T_OP, "=")) {
             wrong = wrong || call->star_star;
             add_named(p, call, &cap, &named_tail);
         } else {

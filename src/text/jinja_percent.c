@@ -144,7 +144,9 @@ static void put_integer(formatter *f, const directive *d, ql_jval v)
     int n = snprintf(text, sizeof text, fmt, precision, (unsigned long long)magnitude);
     if (magnitude == 0 && precision == 0)
         n = snprintf(text, sizeof text, "0");
-    const char *prefix = !d->alternate ? "" : d->kind == 'x' ? "0x" : d->kind == 'X' ? "0X" : d->kind == 'o' ? "0o" : "";
+    const char *prefix = d->kind == 'x' ? "0x" : d->kind == 'X' ? "0X" : d->kind == 'o' ? "0o" : "";
+    if (!d->alternate)
+        prefix = "";
     snprintf(lead, sizeof lead, "%s%s", i < 0 ? "-" : d->plus ? "+" : d->space ? " " : "", prefix);
     put_padded(f, d, lead, ql_j_str(f->j, text, (size_t)n, v.input), true);
 }

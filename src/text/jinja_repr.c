@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 // Owns str(), repr() and HTML escaping. Brackets and quotes around values count as input: who sent the values chose
 // how many there are.
+#include "text/jinja_ast.h"
 #include "text/jinja_char.h"
 #include "text/jinja_num.h"
+#include "text/jinja_object.h"
 #include "text/jinja_text.h"
 
 static void put_str_repr(ql_jbuild *b, const ql_jstr *s)
@@ -11,7 +13,7 @@ static void put_str_repr(ql_jbuild *b, const ql_jstr *s)
     char quote = single && !memchr(s->s, '"', s->len) ? '"' : '\'';
     size_t n, run = 0;
     ql_j_put(b, &quote, 1, true);
-    ql_j_charge(b->j, s->len * 2);
+    ql_j_charge(b->j, s->len * 4);
     for (size_t i = 0; i < s->len; i += n) {
         uint32_t c = ql_j_char(s->s + i, &n);
         if (c != (uint32_t)quote && c != '\\' && ql_j_is_printable(c))
@@ -58,6 +60,23 @@ static void put_range_repr(ql_jbuild *b, const ql_jrange *r)
 {
     ql_j_put_fmt(b, false, r->step == 1 ? "range(%lld, %lld)" : "range(%lld, %lld, %lld)", (long long)r->start,
                  (long long)r->stop, (long long)r->step);
+}
+
+static void put_macro_repr(ql_jbuild *b, const ql_jmacro *code)
+{
+    ql_j_put_cstr(b, code->name ? "<Macro '" : "<Macro None", false);
+    if (code->name) {
+        ql_j_put_str(b, code->name);
+        ql_j_put_cstr(b, "'>", false);
+    } else {
+        ql_j_put_cstr(b, ">", false);
+    }
+}
+
+static void put_loop_repr(ql_jbuild *b, ql_jval v)
+{
+    ql_jval length = ql_j_getattr(b->j, v, ql_j_cstr(b->j, "length"));
+    ql_j_put_fmt(b, false, "<LoopContext %lld/%lld>", (long long)v.u.loop->index0 + 1, (long long)length.u.i);
 }
 
 static void put_scalar(ql_jbuild *b, ql_jval v)
@@ -125,6 +144,12 @@ void ql_j_put_repr(ql_jbuild *b, ql_jval v)
         break;
     case QL_J_RANGE:
         put_range_repr(b, v.u.range);
+        break;
+    case QL_J_MACRO:
+        put_macro_repr(b, v.u.macro->code);
+        break;
+    case QL_J_LOOP:
+        put_loop_repr(b, v);
         break;
     default:
         put_scalar(b, v);

@@ -232,9 +232,13 @@ static void see_scope(binder *b, ql_jnode *list)
 static void bind_name(binder *b, ql_jnode *node)
 {
     size_t number = number_of(b, node->name);
-    if (!b->newest[number])
-        define_resolve(b, node->name);
     const binding *x = b->newest[number];
+    if (!x) { // only in the filter of a set block, whose names jinja2 does not look at
+        b->j->line = node->line;
+        b->j->col = node->col;
+        ql_j_raise(b->j, "'%.*s' is not known in the filter of a set block",
+                   node->name->len < 60 ? (int)node->name->len : 60, node->name->s);
+    }
     node->slot = x->slot;
     node->hops = (uint16_t)(b->frame->function->depth - x->frame->function->depth);
 }
@@ -325,6 +329,14 @@ static void refuse_loop(void *user, ql_jnode *name, bool load)
     ql_j_raise(j, "can't assign to special loop variable in for-loop");
 }
 
+static void refuse_loop_target(binder *b, ql_jnode *target)
+{
+    if (target->kind == QL_J_NAME)
+        refuse_loop(b->j, target, false);
+    for (ql_jnode *item = target->kind == QL_J_TUPLE_EXPR ? target->a : NULL; item; item = item->next)
+        refuse_loop_target(b, item);
+}
+
 static void bind_for_test(binder *b, ql_jfor *loop, function *fn)
 {
     frame f;
@@ -348,7 +360,7 @@ static void bind_for(binder *b, ql_jnode *node)
     bind_expr(b, loop->iter);
     ql_j_walk(b->j, loop->body, refuse_loop, b->j);
     ql_j_walk(b->j, loop->otherwise, refuse_loop, b->j);
-    ql_j_walk(b->j, loop->target, refuse_loop, b->j);
+    refuse_loop_target(b, loop->target);
     ql_j_undeclared(b->j, loop->body, name, 1, &loop->extended);
     loop->extended = loop->extended || loop->recursive;
     if (loop->recursive) {

@@ -129,7 +129,9 @@ int ql_j_str_compare(const ql_jstr *a, const ql_jstr *b)
 {
     uint32_t n = a->len < b->len ? a->len : b->len;
     int order = n ? memcmp(a->s, b->s, n) : 0;
-    return order ? order : a->len < b->len ? -1 : a->len > b->len;
+    if (order == 0)
+        return a->len < b->len ? -1 : a->len > b->len;
+    return order < 0 ? -1 : 1;
 }
 
 bool ql_j_str_is(const ql_jstr *s, const char *string)
@@ -184,6 +186,7 @@ void ql_j_build(ql_jinja *j, ql_jbuild *b) { *b = (ql_jbuild){.j = j}; }
 static void reserve(ql_jbuild *b, size_t n, bool mixed, bool input)
 {
     ql_jinja *j = b->j;
+    ql_j_step(j);
     if (n > QL_J_MAX_TEXT || b->len + n > QL_J_MAX_TEXT)
         ql_j_text_limit(j);
     if (b->len == 0 && !b->origin)
@@ -247,15 +250,20 @@ void ql_j_put_str(ql_jbuild *b, const ql_jstr *s) { ql_j_put_sub(b, s, 0, s->len
 
 void ql_j_put_fill(ql_jbuild *b, const ql_jstr *fill, int64_t times)
 {
-    if (times > 0 && fill->len && times > QL_J_MAX_TEXT / (int64_t)fill->len)
+    if (times <= 0 || fill->len == 0)
+        return;
+    if (times > QL_J_MAX_TEXT / (int64_t)fill->len)
         ql_j_text_limit(b->j);
-    if (times > 0)
-        reserve(b, (size_t)times * fill->len, fill->origin != NULL, fill->input);
-    for (int64_t i = 0; i < times && fill->len; i++) {
-        if ((i & 15) == 0)
-            ql_j_step(b->j);
-        ql_j_put_str(b, fill);
+    size_t start = b->len, total = (size_t)times * fill->len;
+    reserve(b, total, fill->origin != NULL, fill->input);
+    ql_j_put_str(b, fill);
+    for (size_t done = fill->len, n; done < total; done += n) { // what is there, doubled
+        n = done < total - done ? done : total - done;
+        memcpy(b->s + start + done, b->s + start, n);
+        if (b->origin)
+            memcpy(b->origin + start + done, b->origin + start, n);
     }
+    b->len = start + total;
 }
 
 void ql_j_put_spaces(ql_jbuild *b, int64_t n)

@@ -130,17 +130,18 @@ static size_t search(ql_jinja *j, ql_jval self, ql_jval *a, bool last)
     return last ? ql_j_rfind(j, self.u.s, from, to, needle) : ql_j_find(j, self.u.s, from, to, needle);
 }
 
-static ql_jval found_at(ql_jinja *j, ql_jval self, size_t at, bool raise)
+static ql_jval position(ql_jinja *j, ql_jval self, ql_jval *a, bool last, bool raise)
 {
+    size_t at = search(j, self, a, last);
     if (at == SIZE_MAX && raise)
         ql_j_raise(j, "substring not found");
     return ql_j_int(at == SIZE_MAX ? -1 : (int64_t)ql_j_count_chars(self.u.s->s, at));
 }
 
-static ql_jval m_find(ql_jinja *j, ql_jval self, ql_jval *a) { return found_at(j, self, search(j, self, a, false), false); }
-static ql_jval m_rfind(ql_jinja *j, ql_jval self, ql_jval *a) { return found_at(j, self, search(j, self, a, true), false); }
-static ql_jval m_index(ql_jinja *j, ql_jval self, ql_jval *a) { return found_at(j, self, search(j, self, a, false), true); }
-static ql_jval m_rindex(ql_jinja *j, ql_jval self, ql_jval *a) { return found_at(j, self, search(j, self, a, true), true); }
+static ql_jval m_find(ql_jinja *j, ql_jval self, ql_jval *a) { return position(j, self, a, false, false); }
+static ql_jval m_rfind(ql_jinja *j, ql_jval self, ql_jval *a) { return position(j, self, a, true, false); }
+static ql_jval m_index(ql_jinja *j, ql_jval self, ql_jval *a) { return position(j, self, a, false, true); }
+static ql_jval m_rindex(ql_jinja *j, ql_jval self, ql_jval *a) { return position(j, self, a, true, true); }
 
 static ql_jval m_count(ql_jinja *j, ql_jval self, ql_jval *a)
 {

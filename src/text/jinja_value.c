@@ -159,7 +159,7 @@ bool ql_j_same(ql_jval a, ql_jval b)
         return false;
     case QL_J_STR:
         return a.u.s == b.u.s || (a.u.s->s == b.u.s->s && a.u.s->len == b.u.s->len) ||
-               (a.u.s->len <= 1 && a.u.s->len == b.u.s->len && ql_j_str_equal(a.u.s, b.u.s));
+               (a.u.s->n_chars <= 1 && !a.u.s->markup && !b.u.s->markup && ql_j_str_equal(a.u.s, b.u.s));
     default:
         return a.u.list == b.u.list;
     }

@@ -95,7 +95,7 @@ typedef struct chunks {
 static ql_jstr *break_chunk(ql_jinja *j, chunks *c, int64_t room, const ql_jwrap *wrap)
 {
     const ql_jstr *s = c->items[c->at];
-    size_t space = room < 1 ? 1 : (size_t)room;
+    size_t space = (size_t)room; // may be 0: an empty piece ends the line
     size_t cut = ql_j_offset(j, s, space);
     if (wrap->break_hyphens && s->n_chars > space) {
         size_t hyphen = ql_j_rfind(j, s, 0, cut, ql_j_cstr(j, "-"));
@@ -148,7 +148,7 @@ ql_jlist *ql_j_wrap(ql_jinja *j, const ql_jstr *s, const ql_jwrap *wrap)
     chunks c = {0};
     if (wrap->width <= 0)
         ql_j_raise(j, "invalid width %lld (must be > 0)", (long long)wrap->width);
-    ql_j_charge(j, s->len * 8);
+    ql_j_charge(j, s->len * 64);
     for (size_t at = 0, end; at < s->len; at = end) {
         end = chunk_end(s, at, wrap->break_hyphens);
         c.items = ql_j_grow(j, c.items, c.n, &c.cap, c.n + 1, sizeof *c.items);

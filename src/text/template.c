@@ -44,7 +44,7 @@ static ql_code open_template(ql_template *tmpl, const char *source, size_t len, 
     QL_TRY(check_utf8(bos ? bos : "", bos ? strlen(bos) : 0, "bos_token", err));
     QL_TRY(check_utf8(eos ? eos : "", eos ? strlen(eos) : 0, "eos_token", err));
     ql_j_start(&tmpl->memory, err);
-    tmpl->memory.steps *= 4; // a step of compiling is less work
+    tmpl->memory.steps *= 2; // a step of compiling is less work
     return compile(tmpl, source, len, bos, eos);
 }
 

@@ -22,7 +22,7 @@ VARIABLES = {
 
 VALUES = ["name", "empty", "n", "neg", "f", "yes", "nothing", "words", "uni", "wide", "html", "quote", "nums", "mixed",
           "strs", "nil", "d", "users", "missing", "'x'", "(1,'a')", "range(4)", "d.items()", "d.keys()", "spaces",
-          "lines", "nums|map('string')", "-2.675", "{1:2,'a':none}", "'<b>'|safe", "namespace(a=1)", "1e300"]
+          "lines", "-2.675", "{1:2,'a':none}", "'<b>'|safe", "namespace(a=1)", "1e300"]
 
 FILTERS = """abs capitalize center center(9) count default default('D') default('D',true) d('x',boolean=true) dictsort
 dictsort(true) dictsort(by='value') dictsort(reverse=true) e escape filesizeformat filesizeformat(true) first float
@@ -56,7 +56,7 @@ name age 0 -1""".split()
 
 SLICES = """0 -1 99 1: :2 -2: :-1 ::2 ::-1 1:-1 -3:-1 5:1 ::-2 10:0:-3 none:2 :none:1 ::0 'a': 'name' 1.0 true missing""".split()
 
-OPERANDS = ["1", "0", "-3", "2.5", "'a'", "'3'", "[1]", "(1,)", "{'a':1}", "none", "true", "missing", "''", "range(2)",
+OPERANDS = ["1", "0", "-3", "3.0", "2.5", "'a'", "'3'", "[1]", "(1,)", "{'a':1}", "none", "true", "missing", "''", "range(2)",
             "'<'|safe", "7", "1e3"]
 OPERATORS = ["+", "-", "*", "/", "//", "%", "**", "==", "!=", "<", ">=", "in", "not in", "~", "and", "or", "is sameas"]
 
@@ -489,7 +489,9 @@ not missing
 1e308 * 10
 1e308 * 10 - 1e308 * 10
 2 ** 0.5
-(-8) ** 0.5
+'z' > 'x'
+'a' < 'c'
+['a', 'c', 'e']|sort(reverse=true)
 0 ** 0
 0 ** -1
 0.0 ** -1
@@ -647,14 +649,14 @@ TEMPLATES = [
 ]
 
 
-def sources():
-    """Every template once, in a fixed order."""
+def sources(every=1):
+    """Every template once, in a fixed order; of the products one in `every`."""
     found = dict.fromkeys(TEMPLATES)
     expressions = [f"({v})|{f}" for v, f in itertools.product(VALUES, FILTERS)]
     expressions += [f"({v}) is {t}" for v, t in itertools.product(VALUES, TESTS)]
     expressions += [f"({v}).{m}" for v, m in itertools.product(VALUES[:14] + ["nums", "d", "(1,'a')"], METHODS)]
-    expressions += [f"({v})[{s}]" for v, s in itertools.product(["name", "wide", "nums", "d", "(1,'a',2)", "range(6)",
+    expressions += [f"({v})[{s}]" for v, s in itertools.product(["name", "wide", "nums", "d", "nested", "range(6)",
                                                                  "missing", "n"], SLICES)]
     expressions += [f"({a}) {o} ({b})" for a, o, b in itertools.product(OPERANDS, OPERATORS, OPERANDS)]
-    found.update(dict.fromkeys("{{ " + e + " }}" for e in EXPRESSIONS + expressions))
+    found.update(dict.fromkeys("{{ " + e + " }}" for e in EXPRESSIONS + expressions[::every]))
     return list(found)

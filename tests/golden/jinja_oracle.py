@@ -4,14 +4,19 @@
 The environment is the one transformers builds: ImmutableSandboxedEnvironment with trim_blocks, lstrip_blocks, loop
 controls, {% generation %}, tojson as json.dumps, raise_exception, strftime_now (UTC, for a fixed instant).
 """
+import copy
 import ctypes
 import datetime
 import json
+import warnings
 
 import jinja2
 import jinja2.ext
 import jinja2.nodes
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+
+warnings.simplefilter("ignore", SyntaxWarning)  # of the Python code that jinja2 makes
 
 
 class Generation(jinja2.ext.Extension):
@@ -52,10 +57,11 @@ def expected(case):
     """{"text": ...} or {"raises": "Type: message"} of one case (see make_jinja.py)."""
     try:
         template = environment(case.get("now", 0)).from_string(case["source"])
-        text = template.render(messages=case.get("messages", []), tools=case.get("tools"), documents=None,
+        messages = copy.deepcopy(case.get("messages", []))  # some filters change lists in place
+        text = template.render(messages=messages, tools=case.get("tools"), documents=None,
                                add_generation_prompt=case.get("add_generation_prompt", True),
                                **{"bos_token": case.get("bos", "<s>"), "eos_token": case.get("eos", "</s>"),
-                                  **case.get("variables", {})})
+                                  **copy.deepcopy(case.get("variables", {}))})
         text.encode()
         return {"text": text}
     except RecursionError:

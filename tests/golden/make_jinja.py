@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Writes jinja_cases.json: what jinja2 makes of jinja_cases.py. With a library's path, compares instead.
+"""Writes jinja_cases.json: what jinja2 makes of a part of jinja_cases.py. With a library's path, compares all of it.
 
     python make_jinja.py                      (jinja2 3.1.6)
     python make_jinja.py path/to/libquantllm.so
@@ -17,16 +17,16 @@ import jinja_oracle
 MESSAGES = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": " Hi \n"},
             {"role": "assistant", "content": "Hello!"}, {"role": "user", "content": "Bye"}]
 NOW = 1795694400
-# What this library refuses although jinja2 does it, or prints otherwise: object addresses, big integers, complex
-# numbers, bytes, urlize, autoescape.
-SKIPPED = re.compile(r"0x[0-9a-f]{9,}|[0-9]{20,}(?!\.)|\.encode|j\)")
+# What this library refuses although jinja2 does it, or prints otherwise: object addresses, integers of more than
+# 64 bits, complex numbers.
+SKIPPED = re.compile(r"\dj\)$|0x[0-9a-f]{9,}|[0-9]{20,}(?!\.)|<bound method|generator.{,3}object", re.I)
 
 
 def main():
     here = pathlib.Path(__file__).parent
     library = jinja_oracle.Library(sys.argv[1]) if len(sys.argv) > 1 else None
     cases, wrong = [], 0
-    for source in jinja_cases.sources():
+    for source in jinja_cases.sources(1 if library else 7):
         case = {"source": source, "messages": MESSAGES, "variables": jinja_cases.VARIABLES, "now": NOW}
         want = jinja_oracle.expected(case)
         if "text" in want and SKIPPED.search(want["text"]):

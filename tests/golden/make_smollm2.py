@@ -54,6 +54,12 @@ def perplexity_text():
     return "\n".join(pathlib.Path("/usr/share/common-licenses", name).read_text() for name in LICENCES)
 
 
+def llama_cpp_ids(path, text):
+    """transformers' conversion of a GGUF's tokenizer drops the rule that splits digits; llama.cpp's has it."""
+    import llama_cpp
+    return llama_cpp.Llama(path, vocab_only=True, verbose=False).tokenize(text.encode(), add_bos=False, special=False)
+
+
 def llama_cpp_perplexity(path, ids, window):
     """exp of the mean negative log-likelihood of ids in windows of `window`, each from an empty cache, the first half of
     a window being context only (as llama.cpp's perplexity tool does)."""
@@ -83,8 +89,7 @@ def main():
             with torch.no_grad():
                 rows.append(model(torch.tensor([ids])).logits[0, -1, ::LOGIT_STEP].float().numpy())
         print(f"prompt {i + 1} of {len(PROMPTS)}", file=sys.stderr)
-    text = perplexity_text()
-    ids = tokenizer(text, add_special_tokens=False)["input_ids"][:20480]
+    ids = llama_cpp_ids(str(path), perplexity_text())[:20480]
     ppl = {}
     for name, part in (("sample", ids[:2048]), ("full", ids)):
         value, count = llama_cpp_perplexity(str(path), part, 512)

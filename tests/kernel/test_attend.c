@@ -357,7 +357,8 @@ static void what_is_masked_changes_nothing(void **state)
                     size_t n = dims[i], floats = (size_t)N_CHUNKS * (n + 16), seen = (size_t)visible[j];
                     cache clean = new_cache((ql_kv_type)type, n, N_POS), dirty = new_cache((ql_kv_type)type, n, N_POS);
                     void *tile = new_tile(&clean);
-                    float q[QL_HEAD_DIM_MAX], a[N_CHUNKS * (QL_HEAD_DIM_MAX + 16)], b[N_CHUNKS * (QL_HEAD_DIM_MAX + 16)];
+                    float q[QL_HEAD_DIM_MAX], a[N_CHUNKS * (QL_HEAD_DIM_MAX + 16)];
+                    float b[N_CHUNKS * (QL_HEAD_DIM_MAX + 16)];
                     size_t row = ql_kv_row_bytes((ql_kv_type)type, (int)n);
                     memset(dirty.kv.k, 0xff, dirty.n_pos * row); // F32: NaN everywhere
                     memset(dirty.kv.v, 0xff, dirty.n_pos * row);

@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "base/random.h"
-#include "kernel/kernel.h"
+#include "kernel/layout.h"
 
 static const ql_dtype dtypes[] = {QL_F32,  QL_F16,    QL_BF16, QL_Q4_0, QL_Q4_1, QL_Q5_0, QL_Q5_1, QL_Q8_0,
                                   QL_IQ4_NL, QL_Q2_K, QL_Q3_K, QL_Q4_K, QL_Q5_K, QL_Q6_K, QL_IQ4_XS};
@@ -152,6 +152,125 @@ static void scalar_is_close_to_the_exact_product(void **state)
     }
 }
 
+// One row of quads back to numbers, in double.
+static void activations(ql_act act, const void *acts, size_t n_cols, size_t row, double *x)
+{
+    size_t lane = row % 4, quad = row / 4;
+    for (size_t k = 0; k < n_cols; k++) {
+        const ql_quad32 *b32 = (const ql_quad32 *)acts + quad * (n_cols / 32) + k / 32;
+        const ql_quad256 *b256 = (const ql_quad256 *)acts + quad * (n_cols / 256) + k / 256;
+        if (act == QL_ACT_F32)
+            x[k] = (double)((const float *)acts)[(quad * n_cols + k) * 4 + lane];
+        else if (act == QL_ACT_Q32)
+            x[k] = (double)b32->d[lane] * b32->q[k % 32 / 4][lane][k % 4];
+        else
+            x[k] = (double)b256->d[lane] * b256->q[k % 256 / 4][lane][k % 4];
+    }
+}
+
+// Against the product of the decoded weights with the quantized activations: nothing is left but float's rounding, once
+// or twice a block (a column), on terms of the size of |w||x|.
+static void scalar_loses_nothing_but_rounding(void **state)
+{
+    (void)state;
+    enum { N = 768, TOKENS = 6 };
+    const ql_kernels *scalar = ql_kernels_get("scalar");
+    for (int d = 0; d < N_DTYPES; d++) {
+        problem p = make(dtypes[d], 20, N, TOKENS, true);
+        ql_act act = ql_act_of(dtypes[d]);
+        size_t row_bytes = ql_row_bytes(ql_dtype_get(dtypes[d]), N);
+        uint8_t *acts = aligned(2 * ql_act_quad_bytes(act, N));
+        for (size_t t = 0; t < TOKENS; t++)
+            scalar->act_write[act](p.x + t * N, N, t, acts);
+        float y[TOKENS * 32], w[N];
+        scalar->matmul[dtypes[d]](p.panels, N, acts, TOKENS, y, 32, 0, 2);
+        for (size_t r = 0; r < 32; r++)
+            for (size_t t = 0; t < TOKENS; t++) {
+                double x[N], exact = 0, size = 0;
+                activations(act, acts, N, t, x);
+                if (r < 20)
+                    ql_dtype_get(dtypes[d])->decode(p.rows + r * row_bytes, w, N);
+                for (size_t k = 0; k < N && r < 20; k++) {
+                    exact += (double)w[k] * x[k];
+                    size += fabs((double)w[k] * x[k]);
+                }
+                // rows that are padding are zero; minimums and zero points make terms larger than their sum
+                double bound = size * (act == QL_ACT_F32 ? 2e-5 : 1e-5);
+                if (!(fabs(exact - (double)y[t * 32 + r]) <= bound))
+                    fail_msg("%s row %zu token %zu: %g, not %g", ql_dtype_get(dtypes[d])->name, r, t,
+                             (double)y[t * 32 + r], exact);
+            }
+        free(acts);
+        free_problem(&p);
+    }
+}
+
+// d, q and sums of one row by the text of kernel.h, in double where that is exact enough to know the answer.
+static void quantized_activations_are_as_told(void **state)
+{
+    (void)state;
+    float x[512];
+    for (int round = 0; round < 50; round++) {
+        for (int k = 0; k < 512; k++)
+            x[k] = uniform(ldexpf(1, round - 25));
+        uint8_t *acts = aligned(ql_act_quad_bytes(QL_ACT_Q32, 512));
+        size_t lane = (size_t)round % 4;
+        ql_kernels_get(NULL)->act_write[QL_ACT_Q32](x, 512, lane, acts);
+        for (int b = 0; b < 16; b++) {
+            const ql_quad32 *quad = (const ql_quad32 *)(const void *)acts + b;
+            float amax = 0;
+            int sum = 0;
+            for (int k = 0; k < 32; k++)
+                amax = fmaxf(amax, fabsf(x[32 * b + k]));
+            for (int k = 0; k < 32; k++) {
+                int q = quad->q[k / 4][lane][k % 4];
+                sum += q;
+                assert_int_equal(q, (int)nearbyintf(x[32 * b + k] * (127.0f / amax)));
+            }
+            assert_true(quad->d[lane] == amax / 127.0f);
+            assert_int_equal(quad->nsum[lane], -sum);
+            assert_true(quad->ds[lane] == amax / 127.0f * (float)sum);
+        }
+        free(acts);
+    }
+}
+
+// The same bytes from every level, whatever the numbers; and a row's neighbours are left alone.
+static void levels_quantize_alike(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"avx2", "avx512"};
+    static const float strange[] = {0, -0.0f, INFINITY, -INFINITY, NAN, 3e38f, -3e38f, 1e-45f, 1e-39f, 1e-37f, 7e-37f};
+    static const float scales[] = {1, 1e-30f, 7e-37f, 1e-37f, 1e-42f, 1e38f, 3e38f, 0};
+    float x[768];
+    for (int act = 0; act < QL_ACT_COUNT; act++)
+        for (int round = 0; round < 200; round++) {
+            for (int k = 0; k < 768; k++) {
+                x[k] = uniform(scales[round % 8]);
+                if (round >= 100 && random_bits() % 200 == 0)
+                    x[k] = strange[random_bits() % (sizeof strange / sizeof *strange)];
+            }
+            size_t size = 2 * ql_act_quad_bytes((ql_act)act, 768), row = random_bits() % 8;
+            uint8_t *a = aligned(size), *b = aligned(size);
+            for (int i = 0; i < 2; i++) {
+                memset(a, 0x5a, size);
+                memset(b, 0x5a, size);
+                ql_kernels_get("scalar")->act_write[act](x, 768, row, a);
+                ql_kernels_get(names[i])->act_write[act](x, 768, row, b);
+                for (size_t j = 0; j < size; j += 4) { // NaN is NaN, whatever its payload
+                    float fa, fb;
+                    memcpy(&fa, a + j, 4);
+                    memcpy(&fb, b + j, 4);
+                    if (isnan(fa) && isnan(fb))
+                        memcpy(b + j, &fa, 4);
+                }
+                assert_memory_equal(a, b, size);
+            }
+            free(a);
+            free(b);
+        }
+}
+
 static void compare_levels(const problem *p, size_t p_begin, size_t p_end)
 {
     static const char *const names[] = {"avx2", "avx512"};
@@ -267,6 +386,9 @@ int main(void)
         cmocka_unit_test(names_of_levels),
         cmocka_unit_test(a_packed_row_is_the_row),
         cmocka_unit_test(scalar_is_close_to_the_exact_product),
+        cmocka_unit_test(scalar_loses_nothing_but_rounding),
+        cmocka_unit_test(quantized_activations_are_as_told),
+        cmocka_unit_test(levels_quantize_alike),
         cmocka_unit_test(levels_are_equal_at_edge_sizes),
         cmocka_unit_test(levels_are_equal_on_any_bytes),
         cmocka_unit_test(levels_are_equal_at_the_largest_integers),

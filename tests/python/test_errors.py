@@ -20,7 +20,7 @@ WRONG_PARAMETERS = [
     ({"top_p": 0}, ValueError, "top_p must be in (0, 1], got 0"),
     ({"top_p": 1.5}, ValueError, "top_p must be in (0, 1], got 1.5"),
     ({"top_k": 1.5}, TypeError, "top_k must be int, got float (1.5)"),
-    ({"top_k": -1}, ValueError, "top_k must be >= 0, got -1"),
+    ({"top_k": -1}, ValueError, "top_k must be >= 0 (0 is off), got -1"),
     ({"top_k": 2**31}, ValueError, "top_k must be 0 to 2147483647, got 2147483648"),
     ({"min_p": 1.1}, ValueError, None),
     ({"typical_p": 0}, ValueError, None),

@@ -314,12 +314,26 @@ def test_report(model, tiny):
     assert repr(model).startswith(f"TurboModel({str(tiny)!r}, ") and model.quantization == report["quantization"]
 
 
-def test_reference(tiny, model):
-    with turbo(tiny, quantization="F32", verbose=False) as reference, turbo(tiny, bits=32, verbose=False) as same:
-        assert reference.quantization == same.quantization == "F32" and not reference.report()["is_quantized"]
-        assert bytes(reference.logits([1, 2, 3])) == bytes(same.logits([1, 2, 3]))
-        rows, plain = reference.logits([1, 2, 3]).tolist(), model.logits([1, 2, 3]).tolist()
-        assert max(abs(a - b) for row, other in zip(rows, plain) for a, b in zip(row, other)) < 1.0
-    stored = model.report()
-    with turbo(tiny, bits=stored["effective_loading_bits"], quantization=stored["file_type"], verbose=False) as opened:
-        assert opened.quantization == stored["quantization"] and opened.report()["requested_bits"] is not None
+def distance(a, b):
+    """Mean squared difference of two sets of logits, as a part of the mean square."""
+    pairs = [(x, y) for row, other in zip(a.tolist(), b.tolist()) for x, y in zip(row, other)]
+    return sum((x - y) ** 2 for x, y in pairs) / sum(y * y for _, y in pairs)
+
+
+@pytest.mark.parametrize("stored, bits", [("F32", 32), ("Q8_0", 8), ("Q4_1", 4)])
+def test_quantizations(make_tiny, stored, bits):
+    path = make_tiny(f"{stored}.gguf", "--dtype", stored.lower())
+    ids = [1, 2, 3, 50, 60]
+    with turbo(path, verbose=False) as plain:
+        report = plain.report()
+        assert report["quantization"] == report["file_type"] == stored and report["effective_loading_bits"] == bits
+        assert report["is_quantized"] == (bits < 16) and report["requested_bits"] is None
+        logits = plain.logits(ids)
+    by_type = [{"quantization": stored}, {"bits": bits}] if bits < 16 else []  # of F32 that is the reference
+    for options in ({"quantization": "auto"}, *by_type):
+        with turbo(path, verbose=False, **options) as same:
+            assert same.quantization == stored and bytes(same.logits(ids)) == bytes(logits)
+    with turbo(path, quantization="F32", verbose=False) as reference, turbo(path, bits=32, verbose=False) as same:
+        assert reference.quantization == "F32" and same.report()["requested_bits"] == 32
+        assert bytes(reference.logits(ids)) == bytes(same.logits(ids))
+        assert distance(logits, reference.logits(ids)) < 0.01

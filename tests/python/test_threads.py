@@ -76,7 +76,7 @@ def test_close_while_others_generate(tiny):
                     elif i == 1:
                         list(model.generate("Once", stream=True, **CALL))
                     else:
-                        model.tokenize("Once upon a time " * 50)
+                        model.tokenize("Once upon a time " * 20000)
                         model.logits([1, 2, 3])
 
         def close():
@@ -148,6 +148,18 @@ def test_ctrl_c_while_a_long_prompt_is_computed(smollm):
     """Within one chunk of the prompt, long before its end."""
     call = 'model.generate("one two three four five " * 1200, max_new_tokens=1)'
     assert interrupt(INTERRUPTED.replace("verbose=False", "verbose=False, max_length=8192") % call, smollm, 0.3) < 3
+
+
+def test_close_ends_a_long_prompt(smollm):
+    with turbo(smollm, verbose=False) as model:
+        stream = model.generate("one two three four five " * 1200, stream=True, max_new_tokens=1)
+        thread = threading.Thread(target=list, args=(stream,))
+        thread.start()
+        time.sleep(0.3)
+        start = time.monotonic()
+        stream.close()
+        thread.join()
+        assert time.monotonic() - start < 3 and stream.usage.prompt_seconds < 4
 
 
 def test_other_signals_are_seen_while_it_computes(run_script, tiny):
