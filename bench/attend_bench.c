@@ -32,6 +32,8 @@ static double ns_per_cycle(void)
     return best;
 }
 
+static const size_t counts[] = {1, 2, 3, 4, 8, 9, 12}; // queries
+
 typedef struct bench {
     const ql_kernels *kernels;
     ql_kv_type type;
@@ -79,7 +81,6 @@ static double time_chunks(const bench *b)
 
 static int run(const ql_kernels *kernels, ql_kv_type type, size_t head_dim, double cycle)
 {
-    static const size_t counts[] = {1, 2, 3, 4, 8, 9, 12};
     bench b = {.kernels = kernels, .type = type, .head_dim = head_dim, .n_chunks = kernels->name[0] == 's' ? 1 : 8};
     size_t n_pos = (size_t)b.n_chunks * QL_KV_CHUNK, row = ql_kv_row_bytes(type, (int)head_dim);
     b.kv = (ql_kv){.k = calloc(n_pos, row), .v = calloc(n_pos, row), .k_scale = calloc(n_pos, sizeof(float)),
@@ -104,8 +105,10 @@ int main(void)
     static const char *const isas[] = {"scalar", "avx2", "avx512"};
     static const size_t dims[] = {64, 80, 128};
     double cycle = ns_per_cycle();
-    printf("cycles a query and position (clock %.2f GHz), by queries\n%-16s %7d %7d %7d %7d %7d %7d %7d\n", 1 / cycle, "",
-           1, 2, 3, 4, 8, 9, 12);
+    printf("cycles a query and position (clock %.2f GHz), by queries\n%-16s", 1 / cycle, "");
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
+        printf(" %7zu", counts[i]);
+    printf("\n");
     for (int i = 0; i < 3; i++) {
         const ql_kernels *kernels = ql_kernels_get(isas[i]);
         if (!kernels || strcmp(kernels->name, isas[i]) != 0)

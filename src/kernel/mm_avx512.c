@@ -11,22 +11,52 @@
 #include "kernel/levels.h"
 #include "kernel/vec.h"
 
-#include "kernel/unpack_body.inc"
-#include "kernel/act_body.inc"
-#include "kernel/float_body.inc"
-
 #define INLINE static inline __attribute__((always_inline))
+#if defined(__clang__)
+#define UNROLL _Pragma("unroll")
+#else
 #define UNROLL _Pragma("GCC unroll 16")
+#endif
+#define V_BYTES 64
 
 enum { TOKENS_MAX = 12 };
 
+INLINE __m512 halves(const uint8_t *p) { return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p)); }
+INLINE void halves_to_f32(const uint8_t *src, float out[16]) { _mm512_storeu_ps(out, halves(src)); }
+
+typedef __m512i iq4_vector;
+INLINE iq4_vector iq4_table(void)
+{
+    __m128i values = _mm_loadu_si128((const __m128i *)ql_iq4_values);
+    return _mm512_broadcast_i32x4(_mm_xor_si128(values, _mm_set1_epi8((char)0x80)));
+}
+INLINE iq4_vector iq4_bytes(iq4_vector table, iq4_vector index) { return _mm512_shuffle_epi8(table, index); }
+
+// The lines AHEAD bytes after a block. With few tokens the memory is the limit, and what the processor fetches by itself
+// stops at each page and loses track among a block's fields. Also past the panel's end: the next one follows.
+enum { AHEAD = 4096 };
+INLINE void prefetch(const uint8_t *block, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i += 64)
+        _mm_prefetch((const char *)block + AHEAD + i, _MM_HINT_T0);
+}
+
+#include "kernel/act_body.inc"
+#include "kernel/act_x86.inc"
+#include "kernel/unpack_256.inc"
+
 INLINE __m512i dot4(__m512i acc, __m512i w, const int8_t *q)
 {
-    __asm__("vpdpbusd %2%{1to16%}, %1, %0" : "+v"(acc) : "v"(w), "m"(*(const int32_t *)q));
+    __asm__("vpdpbusd %2%{1to16%}, %1, %0" : "+v"(acc) : "v"(w), "m"(*(const int32_t *)(const void *)q));
     return acc;
 }
 
-INLINE __m512 halves(const uint8_t *p) { return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p)); }
+// Adds two 16-bit products a lane.
+INLINE __m512i dot2(__m512i acc, __m512i w, const int16_t *pair)
+{
+    __asm__("vpdpwssd %2%{1to16%}, %1, %0" : "+v"(acc) : "v"(w), "m"(*(const int32_t *)(const void *)pair));
+    return acc;
+}
 
 // The weights of k-group g of a block, as unsigned bytes.
 INLINE __m512i group_32(ql_dtype dtype, const uint8_t *block, int g)
@@ -36,11 +66,9 @@ INLINE __m512i group_32(ql_dtype dtype, const uint8_t *block, int g)
         return _mm512_loadu_si512(src + 64 * g);
     __m512i v = _mm512_loadu_si512(src + 64 * (g % 4)), low = _mm512_set1_epi8(15);
     v = _mm512_and_si512(g < 4 ? v : _mm512_srli_epi16(v, 4), low);
-    if (dtype == QL_IQ4_NL) {
-        const __m128i table = _mm_xor_si128(_mm_loadu_si128((const __m128i *)ql_iq4_values), _mm_set1_epi8((char)0x80));
-        return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(table), v);
-    }
-    if (dtype == QL_Q5_0 || dtype == QL_Q5_1) {
+    if (dtype == QL_IQ4_NL)
+        return iq4_bytes(iq4_table(), v);
+    if (has_bits_32(dtype)) {
         __mmask64 bits;
         __builtin_memcpy(&bits, src - 64 + 8 * g, 8);
         return _mm512_mask_add_epi8(v, bits, v, _mm512_set1_epi8(16));
@@ -57,6 +85,8 @@ INLINE void tile_32(ql_dtype dtype, int nt, const uint8_t *block, size_t n_block
         sum[t] = _mm512_setzero_ps();
     for (size_t b = 0; b < n_blocks; b++, block += block_bytes_32(dtype), quads++) {
         __m512i acc[TOKENS_MAX];
+        if (nt <= QL_QUAD_ROWS)
+            prefetch(block, block_bytes_32(dtype));
         UNROLL for (int t = 0; t < nt; t++) {
             const ql_quad32 *quad = quads + (size_t)(t / 4) * n_blocks;
             acc[t] = zero_shift_32(dtype)
@@ -108,70 +138,108 @@ INLINE void matmul_32(ql_dtype dtype, QL_MATMUL_ARGUMENTS)
 
 // ---- super-blocks of 256 ----
 
-// 16 rows x nt tokens of one super-block, added to y.
-INLINE void add_tile(int nt, const ql_tile256 *w, const ql_quad256 *quads, size_t n_blocks, float *y, size_t ldy,
-                     size_t n_store, bool first)
+// 16 rows x nt tokens of one super-block, added to y: n_subs sub-blocks with a scale each.
+INLINE void add_tile(int n_subs, bool has_min, int nt, const ql_tile256 *w, const ql_quad256 *quads, size_t n_blocks,
+                     float *y, size_t ldy, size_t n_store, bool first)
 {
     __m512i isum[TOKENS_MAX];
+    __m512 sum[TOKENS_MAX], d = _mm512_loadu_ps(w->d), dmin = _mm512_loadu_ps(w->dmin);
     UNROLL for (int t = 0; t < nt; t++)
         isum[t] = _mm512_setzero_si512();
-    __m128i shift = _mm_cvtsi32_si128(w->zero_shift);
-    for (int s = 0; s < QL_SUBS_256; s++) {
-        __m512i acc[TOKENS_MAX], scale = _mm512_load_si512(w->scale[s]);
+    for (int j = 0; j < QL_SUBS_256 / 2 && !has_min; j++)
         UNROLL for (int t = 0; t < nt; t++)
-            acc[t] = w->zero_shift
-                         ? _mm512_sll_epi32(_mm512_set1_epi32(quads[(size_t)(t / 4) * n_blocks].nsum[s][t % 4]), shift)
-                         : _mm512_setzero_si512();
-        UNROLL for (int g = 0; g < 4; g++) {
-            __m512i q = _mm512_load_si512(w->q[4 * s + g]);
+            isum[t] = dot2(isum[t], _mm512_load_si512(w->min[j]), quads[(size_t)(t / 4) * n_blocks].nsum[j][t % 4]);
+    for (int s = 0; s < n_subs; s++) {
+        __m512i acc[TOKENS_MAX], scale = _mm512_srai_epi32(_mm512_load_si512(w->scale[s]), 16);
+        UNROLL for (int t = 0; t < nt; t++)
+            acc[t] = _mm512_setzero_si512();
+        UNROLL for (int i = 0; i < QL_GROUPS_256 / n_subs; i++) {
+            int g = QL_GROUPS_256 / n_subs * s + i;
+            __m512i q = _mm512_load_si512(w->q[g]);
             UNROLL for (int t = 0; t < nt; t++)
-                acc[t] = dot4(acc[t], q, quads[(size_t)(t / 4) * n_blocks].q[4 * s + g][t % 4]);
+                acc[t] = dot4(acc[t], q, quads[(size_t)(t / 4) * n_blocks].q[g][t % 4]);
         }
         UNROLL for (int t = 0; t < nt; t++)
             isum[t] = _mm512_add_epi32(isum[t], _mm512_mullo_epi32(acc[t], scale));
     }
-    __m512 d = _mm512_loadu_ps(w->d), dmin = _mm512_loadu_ps(w->dmin);
     UNROLL for (int t = 0; t < nt; t++) {
-        if ((size_t)t >= n_store)
-            continue;
-        const ql_quad256 *quad = quads + (size_t)(t / 4) * n_blocks;
-        __m512 da = _mm512_set1_ps(quad->d[t % 4]);
-        __m512 sum = first ? _mm512_setzero_ps() : _mm512_loadu_ps(y + (size_t)t * ldy);
-        sum = _mm512_fmadd_ps(_mm512_cvtepi32_ps(isum[t]), _mm512_mul_ps(d, da), sum);
-        if (w->has_min) {
-            __m512i msum = _mm512_setzero_si512();
-            for (int s = 0; s < QL_SUBS_256; s++)
-                msum = _mm512_add_epi32(
-                    msum, _mm512_mullo_epi32(_mm512_load_si512(w->min[s]), _mm512_set1_epi32(quad->nsum[s][t % 4])));
-            sum = _mm512_fmadd_ps(_mm512_cvtepi32_ps(msum), _mm512_mul_ps(dmin, da), sum);
-        }
-        _mm512_storeu_ps(y + (size_t)t * ldy, sum);
+        __m512 da = _mm512_set1_ps(quads[(size_t)(t / 4) * n_blocks].d[t % 4]);
+        sum[t] = first || (size_t)t >= n_store ? _mm512_setzero_ps() : _mm512_loadu_ps(y + (size_t)t * ldy);
+        sum[t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(isum[t]), _mm512_mul_ps(d, da), sum[t]);
+        isum[t] = _mm512_setzero_si512();
+    }
+    for (int j = 0; j < QL_SUBS_256 / 2 && has_min; j++)
+        UNROLL for (int t = 0; t < nt; t++)
+            isum[t] = dot2(isum[t], _mm512_load_si512(w->min[j]), quads[(size_t)(t / 4) * n_blocks].nsum[j][t % 4]);
+    UNROLL for (int t = 0; t < nt; t++) {
+        __m512 da = _mm512_set1_ps(quads[(size_t)(t / 4) * n_blocks].d[t % 4]);
+        if (has_min)
+            sum[t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(isum[t]), _mm512_mul_ps(dmin, da), sum[t]);
+        if ((size_t)t < n_store)
+            _mm512_storeu_ps(y + (size_t)t * ldy, sum[t]);
     }
 }
+
+// One super-block for all tokens. Functions of their own, shared by the types of a shape. quads: of token 0.
+#define ADD_TILES(name, n_subs, has_min)                                                                               \
+    static __attribute__((noinline)) void name(const ql_tile256 *w, const ql_quad256 *quads, size_t n_blocks,          \
+                                               size_t n_tokens, float *y, size_t ldy, bool first)                      \
+    {                                                                                                                  \
+        for (size_t t = 0; t < n_tokens; t += TOKENS_MAX, quads += 3 * n_blocks, y += TOKENS_MAX * ldy) {              \
+            size_t left = n_tokens - t;                                                                                \
+            if (left > 8)                                                                                              \
+                add_tile(n_subs, has_min, 12, w, quads, n_blocks, y, ldy, left, first);                                \
+            else if (left > 4)                                                                                         \
+                add_tile(n_subs, has_min, 8, w, quads, n_blocks, y, ldy, left, first);                                 \
+            else if (left > 1)                                                                                         \
+                add_tile(n_subs, has_min, 4, w, quads, n_blocks, y, ldy, left, first);                                 \
+            else                                                                                                       \
+                add_tile(n_subs, has_min, 1, w, quads, n_blocks, y, ldy, left, first);                                 \
+        }                                                                                                              \
+    }
+ADD_TILES(add_tiles_8, 8, false)
+ADD_TILES(add_tiles_8_min, 8, true)
+ADD_TILES(add_tiles_16, 16, false)
+ADD_TILES(add_tiles_16_min, 16, true)
 
 // The sums stay in y from one super-block to the next: a panel is unpacked once for all tokens.
 INLINE void matmul_256(ql_dtype dtype, QL_MATMUL_ARGUMENTS)
 {
     size_t n_blocks = n_cols / 256;
+    ql_tile256 tile;
     for (size_t p = p_begin; p < p_end; p++)
         for (size_t b = 0; b < n_blocks; b++) {
-            ql_tile256 tile;
-            unpack_256(dtype, panels + (p * n_blocks + b) * block_bytes_256(dtype), &tile);
-            for (size_t t = 0; t < n_tokens; t += TOKENS_MAX) {
-                const ql_quad256 *quads = (const ql_quad256 *)acts + t / 4 * n_blocks + b;
-                float *out = y + t * ldy + p * 16;
-                size_t left = n_tokens - t;
-                if (left > 8)
-                    add_tile(12, &tile, quads, n_blocks, out, ldy, left, b == 0);
-                else if (left > 4)
-                    add_tile(8, &tile, quads, n_blocks, out, ldy, left, b == 0);
-                else if (left > 1)
-                    add_tile(4, &tile, quads, n_blocks, out, ldy, left, b == 0);
-                else
-                    add_tile(1, &tile, quads, n_blocks, out, ldy, left, b == 0);
-            }
+            const ql_quad256 *quads = (const ql_quad256 *)acts + b;
+            float *out = y + p * QL_PANEL_ROWS;
+            const uint8_t *block = panels + (p * n_blocks + b) * block_bytes_256(dtype);
+            if (n_tokens <= QL_QUAD_ROWS)
+                prefetch(block, block_bytes_256(dtype));
+            unpack_256(dtype, block, &tile);
+            if (n_subs_256(dtype) == 8)
+                (has_min_256(dtype) ? add_tiles_8_min : add_tiles_8)(&tile, quads, n_blocks, n_tokens, out, ldy, b == 0);
+            else
+                (has_min_256(dtype) ? add_tiles_16_min : add_tiles_16)(&tile, quads, n_blocks, n_tokens, out, ldy, b == 0);
         }
 }
+
+// ---- F32, F16, BF16 ----
+
+typedef __m512 vf;
+enum { TOKENS_FLOAT = 12 };
+INLINE vf vf_zero(void) { return _mm512_setzero_ps(); }
+INLINE void vf_store(float *p, vf v) { _mm512_storeu_ps(p, v); }
+INLINE vf vf_fma(vf w, float x, vf c) { return _mm512_fmadd_ps(w, _mm512_set1_ps(x), c); }
+INLINE vf vf_weights(ql_dtype dtype, const uint8_t *p)
+{
+    if (dtype == QL_F32)
+        return _mm512_loadu_ps(p);
+    if (dtype == QL_F16)
+        return halves(p);
+    __m512i v = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(v, 16));
+}
+
+#include "kernel/float_x86.inc"
 
 #define LEVEL avx512
 #include "kernel/matmul_table.inc"

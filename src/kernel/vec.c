@@ -9,6 +9,6 @@ size_t ql_kv_row_bytes(ql_kv_type type, int head_dim)
 
 size_t ql_query_tile_bytes(ql_kv_type type, size_t head_dim)
 {
-    return type == QL_KV_Q8 ? head_dim * QL_QUERY_MAX + sizeof(ql_query_scales)
+    return type == QL_KV_Q8 ? 2 * ql_query_plane_bytes(head_dim)
                             : head_dim * QL_QUERY_MAX * sizeof(float);
 }

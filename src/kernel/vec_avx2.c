@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The AVX2 level of the row kernels: 16 lanes are two registers. Compiled with -mavx2 -mfma; nothing of it may be reached
-// on a CPU without them.
+// The AVX2 level of the row kernels: 16 lanes are two registers. Compiled with -mavx2 -mfma; nothing of it may be
+// reached on a CPU without them.
 #include <immintrin.h>
 #include <stdbool.h>
 #include <stddef.h>

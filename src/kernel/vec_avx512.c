@@ -64,8 +64,8 @@ static inline vf vload_i8(const int8_t *p)
 
 typedef int32_t __attribute__((may_alias)) quad; // 4 int8 of a query
 
-// acc += u8 . s8 over 4 bytes a lane, the query's 4 bytes for all lanes. As text, since GCC 12 makes an instruction of its
-// own of the broadcast, and a chunk has 16 of them a panel and query.
+// acc += u8 . s8 over 4 bytes a lane, the query's 4 bytes for all lanes. As text, since GCC 12 makes an instruction of
+// its own of the broadcast: twice as many for the inner loop of the scores.
 static inline __m512i dot4(__m512i acc, __m512i keys, const quad *query)
 {
     __asm__("vpdpbusd %2%{1to16%}, %1, %0" : "+v"(acc) : "v"(keys), "m"(*query));

@@ -68,69 +68,92 @@ static int five_bits(const uint8_t *qh, const uint8_t *qs, int j)
 
 QL_DECODER(q4_0) // f16 d; u8 qs[16]
 {
-    for (const uint8_t *b = blocks; n; n -= BLOCK, b += 18, out += BLOCK)
+    for (const uint8_t *b = blocks; n; n -= BLOCK, b += 18, out += BLOCK) {
+        float d = half_at(b);
         for (int j = 0; j < BLOCK; j++)
-            out[j] = half_at(b) * (float)(nibble(b + 2, j) - 8);
+            out[j] = d * (float)(nibble(b + 2, j) - 8);
+    }
 }
 
 QL_DECODER(q4_1) // f16 d, m; u8 qs[16]
 {
-    for (const uint8_t *b = blocks; n; n -= BLOCK, b += 20, out += BLOCK)
+    for (const uint8_t *b = blocks; n; n -= BLOCK, b += 20, out += BLOCK) {
+        float d = half_at(b), m = half_at(b + 2);
         for (int j = 0; j < BLOCK; j++)
-            out[j] = half_at(b) * (float)nibble(b + 4, j) + half_at(b + 2);
+            out[j] = d * (float)nibble(b + 4, j) + m;
+    }
 }
 
 QL_DECODER(q5_0) // f16 d; u8 qh[4], qs[16]
 {
-    for (const uint8_t *b = blocks; n; n -= BLOCK, b += 22, out += BLOCK)
+    for (const uint8_t *b = blocks; n; n -= BLOCK, b += 22, out += BLOCK) {
+        float d = half_at(b);
         for (int j = 0; j < BLOCK; j++)
-            out[j] = half_at(b) * (float)(five_bits(b + 2, b + 6, j) - 16);
+            out[j] = d * (float)(five_bits(b + 2, b + 6, j) - 16);
+    }
 }
 
 QL_DECODER(q5_1) // f16 d, m; u8 qh[4], qs[16]
 {
-    for (const uint8_t *b = blocks; n; n -= BLOCK, b += 24, out += BLOCK)
+    for (const uint8_t *b = blocks; n; n -= BLOCK, b += 24, out += BLOCK) {
+        float d = half_at(b), m = half_at(b + 2);
         for (int j = 0; j < BLOCK; j++)
-            out[j] = half_at(b) * (float)five_bits(b + 4, b + 8, j) + half_at(b + 2);
+            out[j] = d * (float)five_bits(b + 4, b + 8, j) + m;
+    }
 }
 
 QL_DECODER(q8_0) // f16 d; i8 qs[32]
 {
-    for (const uint8_t *b = blocks; n; n -= BLOCK, b += 34, out += BLOCK)
+    for (const uint8_t *b = blocks; n; n -= BLOCK, b += 34, out += BLOCK) {
+        float d = half_at(b);
         for (int j = 0; j < BLOCK; j++)
-            out[j] = half_at(b) * (float)(int8_t)b[2 + j];
+            out[j] = d * (float)(int8_t)b[2 + j];
+    }
 }
 
 const int8_t ql_iq4_values[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
 
 QL_DECODER(iq4_nl) // f16 d; u8 qs[16], indices into the table
 {
-    for (const uint8_t *b = blocks; n; n -= BLOCK, b += 18, out += BLOCK)
+    for (const uint8_t *b = blocks; n; n -= BLOCK, b += 18, out += BLOCK) {
+        float d = half_at(b);
         for (int j = 0; j < BLOCK; j++)
-            out[j] = half_at(b) * (float)ql_iq4_values[nibble(b + 2, j)];
+            out[j] = d * (float)ql_iq4_values[nibble(b + 2, j)];
+    }
 }
 
 // ---- encoders ----
 
 static float reciprocal(float d) { return d == 0 ? 0 : 1 / d; }
 
-// To 0..max, truncating; NaN (of a block with infinities) becomes 0.
-static uint8_t quantum(float x, int max) { return x >= (float)max ? (uint8_t)max : x > 0 ? (uint8_t)x : 0; }
+// To 0..max, truncating. 0 for what is no quantum: NaN, and the infinity of a block too small to be inverted.
+static uint8_t quantum(float x, int max)
+{
+    if (!(x > 0 && x < 256))
+        return 0;
+    return x > (float)max ? (uint8_t)max : (uint8_t)x;
+}
 
-// The element of the largest magnitude, the first of equals.
+// The element of the largest magnitude, the first of equals. A NaN is larger than all: it must reach the scale, so that
+// the block decodes to NaN and is noticed, instead of becoming a plausible number.
 static float signed_max(const float *x)
 {
     float best = x[0];
-    for (int j = 1; j < BLOCK; j++)
-        if (fabsf(x[j]) > fabsf(best))
+    for (int j = 1; j < BLOCK && !isnan(best); j++)
+        if (!(fabsf(x[j]) <= fabsf(best)))
             best = x[j];
     return best;
 }
 
+// Both are NaN when an element is.
 static void min_max(const float *x, float *min, float *max)
 {
     *min = *max = x[0];
     for (int j = 1; j < BLOCK; j++) {
+        if (isnan(x[j])) {
+            *min = *max = x[j];
+            return;
+        }
         *min = x[j] < *min ? x[j] : *min;
         *max = x[j] > *max ? x[j] : *max;
     }

@@ -216,15 +216,32 @@ static void reference(const cache *c, const double *q, size_t n_visible, double 
     free(p);
 }
 
-// The query as a tile holds it.
-static void stored_query(ql_kv_type type, const float *q, float scale, size_t n, double *out)
+// One plane of a query: q rounded to int8 by its own scale, added to *out with the factor; *left is what is left over.
+static void stored_plane(const float *q, float factor, size_t n, double *out, float *left)
 {
     float amax = 0;
     for (size_t d = 0; d < n; d++)
-        amax = fmaxf(amax, fabsf(q[d] * scale));
+        amax = fmaxf(amax, fabsf(q[d]));
+    float unit = amax / 127.0f;
+    for (size_t d = 0; d < n; d++) {
+        float rounded = amax > 0 ? nearbyintf(q[d] * (127.0f / amax)) : 0;
+        out[d] += (double)rounded * (double)(unit * factor);
+        left[d] = fmaf(-unit, rounded, q[d]);
+    }
+}
+
+// The query as a tile holds it: Q8 in two planes, close to the query itself.
+static void stored_query(ql_kv_type type, const float *q, float scale, size_t n, double *out)
+{
+    float left[QL_HEAD_DIM_MAX], rest[QL_HEAD_DIM_MAX];
     for (size_t d = 0; d < n; d++)
-        out[d] = type == QL_KV_F32 ? (double)(q[d] * scale)
-                                   : (double)nearbyintf(q[d] * scale * (127.0f / amax)) * (double)(amax / 127.0f);
+        out[d] = type == QL_KV_F32 ? (double)(q[d] * scale) : 0;
+    if (type == QL_KV_F32)
+        return;
+    stored_plane(q, scale, n, out, left);
+    stored_plane(left, scale, n, out, rest);
+    for (size_t d = 0; d < n; d++)
+        assert_true(fabs(out[d] - (double)(q[d] * scale)) < 4e-5 * (double)scale);
 }
 
 static void attend(const ql_kernels *k, const cache *c, const void *tile, int32_t n_visible, float *out)

@@ -31,6 +31,18 @@ static void same_floats(const char *name, const float *got, const uint8_t *want,
     }
 }
 
+static void same_encoding(const ql_dtype_info *info, const float *input, const uint8_t *want, size_t n)
+{
+    size_t n_bytes = ql_row_bytes(info, n);
+    uint8_t *encoded = malloc(n_bytes);
+    info->encode(input, encoded, n);
+    for (size_t i = 0; i < n_bytes; i++)
+        if (encoded[i] != want[i])
+            fail_msg("%s: byte %zu of block %zu is encoded as %d, the reference has %d", info->name, i % info->block_bytes,
+                     i / info->block_bytes, encoded[i], want[i]);
+    free(encoded);
+}
+
 static void codecs_are_those_of_the_reference(void **state)
 {
     (void)state;
@@ -40,31 +52,32 @@ static void codecs_are_those_of_the_reference(void **state)
     snprintf(path, sizeof path, "%s/tests/golden/tensor.bin", root ? root : ".");
     assert_int_equal(ql_file_open(&file, path, NULL), QL_OK);
     int n_types = 0, n_encoders = 0;
-    for (const uint8_t *p = file.data; p < file.data + file.size; n_types++) {
+    const uint8_t *p = file.data;
+    uint32_t n_input = take_u32(&p);
+    float *input = malloc(n_input * sizeof *input);
+    memcpy(input, p, n_input * sizeof *input);
+    for (p += n_input * sizeof *input; p < file.data + file.size; n_types++) {
         const ql_dtype_info *info = ql_dtype_get(take_u32(&p));
         assert_non_null(info);
         uint32_t n_bytes = take_u32(&p), n = take_u32(&p);
         assert_int_equal(n_bytes, ql_row_bytes(info, n));
-        float *decoded = malloc(n * sizeof *decoded), *input = malloc(n * sizeof *input);
+        float *decoded = malloc(n * sizeof *decoded);
         info->decode(p, decoded, n);
         same_floats(info->name, decoded, p + n_bytes, n);
-        p += n_bytes + 4 * n;
+        free(decoded);
+        p += n_bytes + n * sizeof *decoded;
         uint32_t n_encoded = take_u32(&p);
         assert_int_equal(n_encoded != 0, info->encode != NULL);
         if (n_encoded) {
-            uint8_t *encoded = malloc(n_encoded);
-            memcpy(input, p, 4 * n);
-            info->encode(input, encoded, n);
-            assert_memory_equal(encoded, p + 4 * n, n_encoded);
-            free(encoded);
-            p += 4 * n + n_encoded;
+            assert_int_equal(n_encoded, ql_row_bytes(info, n_input));
+            same_encoding(info, input, p, n_input);
+            p += n_encoded;
             n_encoders++;
         }
-        free(decoded);
-        free(input);
     }
-    assert_int_equal(n_types, 14);
-    assert_int_equal(n_encoders, 7);
+    free(input);
+    assert_int_equal(n_types, 15);
+    assert_int_equal(n_encoders, 8);
     ql_file_close(&file);
 }
 
