@@ -33,6 +33,10 @@ typedef enum ql_act {
 ql_act ql_act_of(ql_dtype dtype);
 size_t ql_act_quad_bytes(ql_act act, size_t n_cols); // of one quad of 4 rows
 
+// What the rounding of row `row` of acts (Q32, Q256) left over: left = x - what is stored. Written as a row of its own and
+// multiplied like any other, it doubles the precision of x where 8 bits are too few. [n_cols]
+void ql_act_left(ql_act act, const float *x, size_t n_cols, size_t row, const void *acts, float *left);
+
 // Packs n_rows <= 16 rows of a matrix (row-major blocks, as in a file, row_bytes apart) into one panel; missing rows are
 // zeros. dst: 16 rows' bytes, 64-byte aligned.
 void ql_panel_pack(ql_dtype dtype, const uint8_t *rows, size_t row_bytes, int n_rows, size_t n_cols, uint8_t *dst);

@@ -38,6 +38,28 @@ size_t ql_act_quad_bytes(ql_act act, size_t n_cols)
     }
 }
 
+// Groups g of one row of a quad.
+static void subtract_groups(const float *x, const int8_t (*q)[QL_QUAD_ROWS][4], size_t lane, size_t n_groups, float d,
+                            float *left)
+{
+    for (size_t g = 0; g < n_groups; g++)
+        for (size_t i = 0; i < 4; i++)
+            left[4 * g + i] = x[4 * g + i] - d * (float)q[g][lane][i];
+}
+
+void ql_act_left(ql_act act, const float *x, size_t n_cols, size_t row, const void *acts, float *left)
+{
+    size_t lane = row % QL_QUAD_ROWS, quad = row / QL_QUAD_ROWS;
+    const ql_quad32 *q32 = (const ql_quad32 *)acts + quad * (n_cols / 32);
+    const ql_quad256 *q256 = (const ql_quad256 *)acts + quad * (n_cols / 256);
+    if (act == QL_ACT_Q32)
+        for (size_t b = 0; b < n_cols / 32; b++)
+            subtract_groups(x + 32 * b, q32[b].q, lane, QL_GROUPS_32, q32[b].d[lane], left + 32 * b);
+    else
+        for (size_t b = 0; b < n_cols / 256; b++)
+            subtract_groups(x + 256 * b, q256[b].q, lane, QL_GROUPS_256, q256[b].d[lane], left + 256 * b);
+}
+
 // ---- what is not a plain transpose ----
 
 // Fifth bits: from 32 bits a row to 64 bits a k-group, and back. dst may be src.

@@ -10,6 +10,8 @@
 enum {
     QL_PARTIAL_HEAD = 16, // floats in front of the output in an attention partial
     QL_SPLIT_ROWS = 4,    // rows whose attention may be split by chunks
+    QL_PLANES = 2,        // int8 rows that stand for one activation row
+    QL_PLANE_ROWS = 24,   // rows whose planes are multiplied and summed at a time; their planes are whole quads
 };
 
 typedef struct tile {
@@ -21,7 +23,8 @@ typedef struct worker {
     ql_forward *f;
     int index;
     size_t stage;               // counts the barriers of this pass: which counter to claim from
-    float *normed;              // [max(n_embd, n_q, n_ff)]
+    float *normed, *left;       // [max(n_embd, n_q, n_ff)]
+    float *products;            // [QL_PLANE_ROWS * QL_PLANES, 16]
     void *acts[QL_ACT_COUNT];   // one quad of the widest input
     void *query;                // a query tile
     float *total, *partial;     // [QL_QUERY_MAX, head_dim + 16]
@@ -51,7 +54,7 @@ struct ql_forward {
     float *logits;              // [QL_LOGIT_ROWS_MAX, ld_logits]
     float *cos_sin;             // [QL_ROWS_MAX, n_rot]
     float *split;               // [QL_SPLIT_ROWS, n_kv_heads, chunks, group, head_dim + 16]
-    void *acts[QL_ACT_COUNT];   // quads of QL_ROWS_MAX rows of the widest input
+    void *acts[QL_ACT_COUNT];   // quads of the planes of QL_ROWS_MAX rows of the widest input
     atomic_size_t *counters;    // [n_counters], one a stage
     size_t n_counters;
     worker *workers;            // [pool size]

@@ -39,6 +39,8 @@ static void layout_worker(ql_arena *arena, ql_forward *f, worker *w, unsigned ki
 {
     size_t d = f->config->head_dim;
     w->normed = QL_ARENA_NEW(arena, float, widest);
+    w->left = QL_ARENA_NEW(arena, float, widest);
+    w->products = QL_ARENA_NEW(arena, float, QL_PLANE_ROWS * QL_PLANES * QL_PANEL_ROWS);
     alloc_acts(arena, kinds, widest, QL_QUAD_ROWS, w->acts);
     w->query = ql_arena_alloc(arena, 1, ql_query_tile_bytes(f->kv_type, d));
     w->total = QL_ARENA_NEW(arena, float, QL_QUERY_MAX * (d + QL_PARTIAL_HEAD));
@@ -69,7 +71,7 @@ static void layout(ql_arena *arena, ql_forward *f, unsigned kinds, uint32_t max_
     f->n_counters = 8 + (size_t)c->n_layers * STAGES_PER_LAYER;
     f->counters = QL_ARENA_NEW(arena, atomic_size_t, f->n_counters);
     size_t widest = max3(f->ld_embd, f->ld_q, f->ld_ff);
-    alloc_acts(arena, kinds, widest, QL_ROWS_MAX, f->acts);
+    alloc_acts(arena, kinds, widest, QL_ROWS_MAX * QL_PLANES, f->acts);
     int n_workers = ql_pool_size(f->pool);
     f->workers = QL_ARENA_NEW(arena, worker, (size_t)n_workers);
     for (int i = 0; i < n_workers; i++) {
