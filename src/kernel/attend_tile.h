@@ -4,7 +4,7 @@
 //   F32: f32 [head_dim][QL_QUERY_MAX]
 // Lanes that were not written are never read.
 // The second plane of Q8 is what the first one's rounding left over, quantized the same way: a query is rounded to about
-// 15 bits, since its error would reach every score. Keys, of which there are many, stay at 8.
+// 15 bits, since its error would reach every score.
 #ifndef QL_KERNEL_ATTEND_TILE_H
 #define QL_KERNEL_ATTEND_TILE_H
 

@@ -48,10 +48,12 @@ typedef enum ql_kv_type { QL_KV_F32, QL_KV_Q8, QL_KV_COUNT } ql_kv_type;
 typedef struct ql_kv {
     uint8_t *k;     // Q8: [n_ctx/16][head_dim/4][16 positions][4] u8 = q + 128; F32: [n_ctx/16][head_dim][16 positions]
     float *k_scale; // Q8: [n_ctx]
+    uint8_t *k_left;     // Q8: like k, what the rounding of k left over
+    float *k_left_scale; // Q8: [n_ctx]
     uint8_t *v;     // Q8: [n_ctx][head_dim] i8; F32: [n_ctx][head_dim]
     float *v_scale; // Q8: [n_ctx]
 } ql_kv;
-size_t ql_kv_row_bytes(ql_kv_type type, int head_dim); // of k, and of v, for one position (without scales)
+size_t ql_kv_row_bytes(ql_kv_type type, int head_dim); // of k, of k_left and of v, for one position (without scales)
 
 // RoPE pairs: NORM rotates (x[2i], x[2i+1]), NEOX rotates (x[i], x[i + n_rot/2]).
 typedef enum ql_rope_kind { QL_ROPE_NORM, QL_ROPE_NEOX } ql_rope_kind;
@@ -77,6 +79,7 @@ typedef struct ql_kernels {
     void (*rope)(float *x, const float *cos_sin, size_t n_heads, size_t head_dim, size_t n_rot, ql_rope_kind kind);
 
     // Writes position pos of one kv head. k, v: [head_dim]. Q8: amax / 127 as in act_write, over the head.
+    // Keys have a second plane: the error of a key reaches a score undiluted, that of a value is averaged away.
     void (*kv_write[QL_KV_COUNT])(const ql_kv *kv, size_t pos, const float *k, const float *v, size_t head_dim);
 
     // Puts q [head_dim] times `scale` (1/sqrt(head_dim)) as query `lane` (< QL_QUERY_MAX) into a query tile of

@@ -11,11 +11,15 @@ static void layout(ql_arena *arena, const ql_config *c, ql_kv_type type, uint32_
     ql_kv *kv = QL_ARENA_NEW(arena, ql_kv, n_heads);
     *heads = kv;
     for (size_t i = 0; i < n_heads; i++) {
-        uint8_t *k = ql_arena_alloc(arena, n_pos, row);
-        uint8_t *v = ql_arena_alloc(arena, n_pos, row);
-        float *scales = type == QL_KV_Q8 ? QL_ARENA_NEW(arena, float, 2 * n_pos) : NULL;
+        ql_kv head = {.k = ql_arena_alloc(arena, n_pos, row), .v = ql_arena_alloc(arena, n_pos, row)};
+        if (type == QL_KV_Q8) {
+            head.k_left = ql_arena_alloc(arena, n_pos, row);
+            head.k_scale = QL_ARENA_NEW(arena, float, n_pos);
+            head.v_scale = QL_ARENA_NEW(arena, float, n_pos);
+            head.k_left_scale = QL_ARENA_NEW(arena, float, n_pos);
+        }
         if (kv)
-            kv[i] = (ql_kv){.k = k, .v = v, .k_scale = scales, .v_scale = scales ? scales + n_pos : NULL};
+            kv[i] = head;
     }
 }
 
