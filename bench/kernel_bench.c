@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
-// Times matrix products at every level of this CPU. Prefill: many tokens against the shapes of a small model, in GMAC/s
-// and, where there is vpdpbusd, in parts of its peak. Decode: one token against a matrix larger than the caches, in GB/s.
+// Times matrix products at every level of this CPU. Prefill: many rows against the shapes of a small model, in GMAC/s
+// and, where there is vpdpbusd, in parts of its peak. Decode: two rows (the planes of one token) against a matrix that
+// is larger than the caches, in GB/s.
 //
-//   kernel_bench [type, or "all"] [tokens] [largest number of threads] [level]
+//   kernel_bench [type, or "all"] [rows of prefill] [largest number of threads] [level] [rows of decode]
 //
 // Every figure is the best of many short runs: what the code can do, on a machine that may be shared.
 #include <pthread.h>
@@ -141,10 +142,12 @@ static double time_shape(job j, size_t *bytes)
     return t;
 }
 
-static void bench_type(const ql_kernels *kernels, ql_dtype dtype, size_t n_tokens, int max_threads, double peak)
+static void bench_type(const ql_kernels *kernels, ql_dtype dtype, size_t n_tokens, size_t n_decode, int max_threads,
+                       double peak)
 {
     static const size_t shapes[][2] = {{576, 768}, {1536, 768}, {768, 1536}}; // rows, columns: K-quants need 256 k
-    job j = {.kernels = kernels, .dtype = dtype, .n_tokens = n_tokens, .seconds = kernels->name[0] == 's' ? 0.01 : 0.15};
+    job j = {.kernels = kernels, .dtype = dtype, .n_tokens = n_tokens};
+    j.seconds = strcmp(kernels->name, "scalar") == 0 ? 0.01 : 0.15;
     printf("%-7s %-7s", kernels->name, ql_dtype_get(dtype)->name);
     size_t bytes;
     for (int n = 1; n <= max_threads; n++)
@@ -155,7 +158,7 @@ static void bench_type(const ql_kernels *kernels, ql_dtype dtype, size_t n_token
             if (peak > 0 && kernels == ql_kernels_get(NULL))
                 printf(" %3.0f%%", 100 * rate / peak / n);
         }
-    j.n_cols = 2048, j.n_tokens = 1;
+    j.n_cols = 2048, j.n_tokens = n_decode;
     j.n_rows = ((size_t)96 << 20) / ql_row_bytes(ql_dtype_get(dtype), j.n_cols) / 64 * 64;
     for (int n = 1; n <= max_threads; n++) {
         j.n_threads = n;
@@ -190,16 +193,17 @@ int main(int argc, char **argv)
     const char *type = argc > 1 ? argv[1] : "all", *level = argc > 4 ? argv[4] : NULL;
     size_t n_tokens = argc > 2 ? strtoul(argv[2], NULL, 10) : 512;
     int max_threads = argc > 3 ? atoi(argv[3]) : 1;
+    size_t n_decode = argc > 5 ? strtoul(argv[5], NULL, 10) : 2;
     double peak = dot_peak();
-    printf("vpdpbusd %.0f GMAC/s a core\nGMAC/s with %zu tokens at 576x768 1536x768 768x1536, then GB/s with 1\n", peak,
-           n_tokens);
+    printf("vpdpbusd %.0f GMAC/s a core\nGMAC/s with %zu rows at 576x768 1536x768 768x1536, then GB/s with %zu\n", peak,
+           n_tokens, n_decode);
     for (int i = 0; i < 3; i++) {
         const ql_kernels *kernels = ql_kernels_get(levels[i]);
         if (strcmp(kernels->name, levels[i]) != 0 || (level && strcmp(level, levels[i]) != 0))
             continue;
         for (uint32_t d = 0; d < QL_DTYPE_END; d++)
             if (ql_dtype_get(d) && (strcmp(type, "all") == 0 || strcasecmp(type, ql_dtype_get(d)->name) == 0))
-                bench_type(kernels, (ql_dtype)d, n_tokens, max_threads, peak);
+                bench_type(kernels, (ql_dtype)d, n_tokens, n_decode, max_threads, peak);
         if (strcmp(type, "all") == 0)
             bench_quantize(kernels);
     }

@@ -1,21 +1,14 @@
 // SPDX-License-Identifier: MIT
 // Matrix products for AVX2: 16 rows in two vectors, 4 activation rows at once. Compiled with its own flags.
 //
-// vpmaddubsw sums two products into 16 bits, where 255 * 127 * 2 does not fit. Weights of up to 6 bits add several pairs
-// before they are widened, as many as can not overflow; wider ones ("wide") are signed here and go in as magnitudes,
-// their signs on the activations: 2 * 128 * 127 fits.
-#include <immintrin.h>
-
+// vpmaddubsw sums two products into 16 bits, where 255 * 127 * 2 does not fit. Weights of up to 6 bits add several
+// pairs before they are widened, as many as can not overflow; wider ones ("wide") are signed here and go in as
+// magnitudes, their signs on the activations: 2 * 128 * 127 fits.
 #include "kernel/layout.h"
 #include "kernel/levels.h"
 #include "kernel/vec.h"
+#include "kernel/x86.inc"
 
-#define INLINE static inline __attribute__((always_inline))
-#if defined(__clang__)
-#define UNROLL _Pragma("unroll")
-#else
-#define UNROLL _Pragma("GCC unroll 16")
-#endif
 #define V_BYTES 32
 
 INLINE __m256i load(const void *p) { return _mm256_loadu_si256((const __m256i *)p); }
@@ -35,15 +28,6 @@ INLINE iq4_vector iq4_table(void)
     return _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)ql_iq4_values));
 }
 INLINE iq4_vector iq4_bytes(iq4_vector table, iq4_vector index) { return _mm256_shuffle_epi8(table, index); }
-
-// The lines AHEAD bytes after a block. With few tokens the memory is the limit, and what the processor fetches by itself
-// stops at each page and loses track among a block's fields. Also past the panel's end: the next one follows.
-enum { AHEAD = 4096 };
-INLINE void prefetch(const uint8_t *block, size_t bytes)
-{
-    for (size_t i = 0; i < bytes; i += 64)
-        _mm_prefetch((const char *)block + AHEAD + i, _MM_HINT_T0);
-}
 
 #include "kernel/act_body.inc"
 #include "kernel/act_x86.inc"
@@ -130,8 +114,8 @@ INLINE void dot_groups(ql_dtype dtype, source from, const uint8_t *w, int half, 
 // ---- blocks of 32 ----
 
 // One block, 8 rows and nt activation rows, added to sum. d, m: scales and minimums of the rows.
-INLINE void add_block(ql_dtype dtype, source from, const uint8_t *w, int half, __m256 d, __m256 m, const ql_quad32 *quad,
-                      int nt, __m256 *sum)
+INLINE void add_block(ql_dtype dtype, source from, const uint8_t *w, int half, __m256 d, __m256 m,
+                      const ql_quad32 *quad, int nt, __m256 *sum)
 {
     __m256i acc[QL_QUAD_ROWS];
     int shift = is_wide(dtype) ? 0 : zero_shift_32(dtype);
@@ -145,9 +129,9 @@ INLINE void add_block(ql_dtype dtype, source from, const uint8_t *w, int half, _
     }
 }
 
-// Few tokens: straight from the panel. 16 rows x nt tokens over a whole row.
+// One or two tokens: straight from the panel. 16 rows x nt tokens over a whole row.
 INLINE void tile_panel(ql_dtype dtype, int nt, const uint8_t *block, size_t n_blocks, const ql_quad32 *quads, float *y,
-                       size_t ldy, size_t n_store)
+                       size_t ldy)
 {
     __m256 sum[2][QL_QUAD_ROWS];
     UNROLL for (int t = 0; t < nt; t++)
@@ -157,13 +141,13 @@ INLINE void tile_panel(ql_dtype dtype, int nt, const uint8_t *block, size_t n_bl
         UNROLL for (int half = 0; half < 2; half++) {
             __m256 d = halves(block + 16 * half), m = has_min_32(dtype) ? halves(block + 32 + 16 * half) : d;
             add_block(dtype, PANEL, block, half, d, m, &quads[b], nt, sum[half]);
+            __asm__ volatile("" ::: "memory"); // or what both halves load is kept for the second, and spills
         }
     }
-    UNROLL for (int t = 0; t < nt; t++)
-        if ((size_t)t < n_store) {
-            _mm256_storeu_ps(y + (size_t)t * ldy, sum[0][t]);
-            _mm256_storeu_ps(y + (size_t)t * ldy + 8, sum[1][t]);
-        }
+    UNROLL for (int t = 0; t < nt; t++) {
+        _mm256_storeu_ps(y + (size_t)t * ldy, sum[0][t]);
+        _mm256_storeu_ps(y + (size_t)t * ldy + 8, sum[1][t]);
+    }
 }
 
 enum { SLICE = 16 }; // blocks that are unpacked at a time: 8 KB, a quarter of the first-level cache
@@ -208,8 +192,11 @@ INLINE void matmul_32(ql_dtype dtype, QL_MATMUL_ARGUMENTS)
     for (size_t p = p_begin; p < p_end; p++) {
         const uint8_t *panel = panels + p * n_blocks * block_bytes_32(dtype);
         float *out = y + p * QL_PANEL_ROWS;
-        if (n_tokens == 1) {
-            tile_panel(dtype, 1, panel, n_blocks, acts, out, ldy, 1);
+        if (n_tokens <= 2) {
+            if (n_tokens == 2)
+                tile_panel(dtype, 2, panel, n_blocks, acts, out, ldy);
+            else if (n_tokens == 1)
+                tile_panel(dtype, 1, panel, n_blocks, acts, out, ldy);
             continue;
         }
         for (size_t b = 0; b < n_blocks; b += SLICE) {
@@ -236,8 +223,8 @@ INLINE __m256i minimums(const ql_tile256 *w, int half, const ql_quad256 *quad, i
 }
 
 // 8 rows x nt tokens of one super-block, added to y.
-INLINE void add_tile(ql_dtype dtype, const ql_tile256 *w, int half, const ql_quad256 *quad, int nt, float *y, size_t ldy,
-                     size_t n_store, bool first)
+INLINE void add_tile(ql_dtype dtype, const ql_tile256 *w, int half, const ql_quad256 *quad, int nt, float *y,
+                     size_t ldy, size_t n_store, bool first)
 {
     int n_subs = n_subs_256(dtype), n_groups = QL_GROUPS_256 / n_subs;
     __m256i isum[QL_QUAD_ROWS];
@@ -276,6 +263,8 @@ INLINE void matmul_256(ql_dtype dtype, QL_MATMUL_ARGUMENTS)
                     float *out = y + t * ldy + p * QL_PANEL_ROWS + 8 * half;
                     if (n_tokens - t == 1)
                         add_tile(dtype, &tile, half, quad, 1, out, ldy, 1, b == 0);
+                    else if (n_tokens - t == 2)
+                        add_tile(dtype, &tile, half, quad, 2, out, ldy, 2, b == 0);
                     else
                         add_tile(dtype, &tile, half, quad, 4, out, ldy, n_tokens - t, b == 0);
                 }

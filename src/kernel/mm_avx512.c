@@ -5,18 +5,11 @@
 // The one trick: a k-group of an activation is a 4-byte operand that vpdpbusd broadcasts from memory by itself; the
 // compiler does not form that operand, so it is written out. A type's zero point costs nothing: accumulators start
 // with minus the sum of the activations, shifted.
-#include <immintrin.h>
-
 #include "kernel/layout.h"
 #include "kernel/levels.h"
 #include "kernel/vec.h"
+#include "kernel/x86.inc"
 
-#define INLINE static inline __attribute__((always_inline))
-#if defined(__clang__)
-#define UNROLL _Pragma("unroll")
-#else
-#define UNROLL _Pragma("GCC unroll 16")
-#endif
 #define V_BYTES 64
 
 enum { TOKENS_MAX = 12 };
@@ -31,15 +24,6 @@ INLINE iq4_vector iq4_table(void)
     return _mm512_broadcast_i32x4(_mm_xor_si128(values, _mm_set1_epi8((char)0x80)));
 }
 INLINE iq4_vector iq4_bytes(iq4_vector table, iq4_vector index) { return _mm512_shuffle_epi8(table, index); }
-
-// The lines AHEAD bytes after a block. With few tokens the memory is the limit, and what the processor fetches by itself
-// stops at each page and loses track among a block's fields. Also past the panel's end: the next one follows.
-enum { AHEAD = 4096 };
-INLINE void prefetch(const uint8_t *block, size_t bytes)
-{
-    for (size_t i = 0; i < bytes; i += 64)
-        _mm_prefetch((const char *)block + AHEAD + i, _MM_HINT_T0);
-}
 
 #include "kernel/act_body.inc"
 #include "kernel/act_x86.inc"
@@ -102,7 +86,8 @@ INLINE void tile_32(ql_dtype dtype, int nt, const uint8_t *block, size_t n_block
         __m512 d = halves(block);
         UNROLL for (int t = 0; t < nt; t++) {
             const ql_quad32 *quad = quads + (size_t)(t / 4) * n_blocks;
-            sum[t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(acc[t]), _mm512_mul_ps(d, _mm512_set1_ps(quad->d[t % 4])), sum[t]);
+            __m512 scale = _mm512_mul_ps(d, _mm512_set1_ps(quad->d[t % 4]));
+            sum[t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(acc[t]), scale, sum[t]);
         }
         if (has_min_32(dtype)) {
             __m512 m = halves(block + 32);
@@ -129,8 +114,10 @@ INLINE void matmul_32(ql_dtype dtype, QL_MATMUL_ARGUMENTS)
         size_t left = t < n_tokens ? n_tokens - t : 0;
         if (left > 4)
             tile_32(dtype, 8, panel, n_blocks, quads, out, ldy, left);
-        else if (left > 1)
+        else if (left > 2)
             tile_32(dtype, 4, panel, n_blocks, quads, out, ldy, left);
+        else if (left == 2)
+            tile_32(dtype, 2, panel, n_blocks, quads, out, ldy, left);
         else if (left == 1)
             tile_32(dtype, 1, panel, n_blocks, quads, out, ldy, left);
     }
@@ -191,8 +178,10 @@ INLINE void add_tile(int n_subs, bool has_min, int nt, const ql_tile256 *w, cons
                 add_tile(n_subs, has_min, 12, w, quads, n_blocks, y, ldy, left, first);                                \
             else if (left > 4)                                                                                         \
                 add_tile(n_subs, has_min, 8, w, quads, n_blocks, y, ldy, left, first);                                 \
-            else if (left > 1)                                                                                         \
+            else if (left > 2)                                                                                         \
                 add_tile(n_subs, has_min, 4, w, quads, n_blocks, y, ldy, left, first);                                 \
+            else if (left == 2)                                                                                        \
+                add_tile(n_subs, has_min, 2, w, quads, n_blocks, y, ldy, left, first);                                 \
             else                                                                                                       \
                 add_tile(n_subs, has_min, 1, w, quads, n_blocks, y, ldy, left, first);                                 \
         }                                                                                                              \
@@ -201,6 +190,14 @@ ADD_TILES(add_tiles_8, 8, false)
 ADD_TILES(add_tiles_8_min, 8, true)
 ADD_TILES(add_tiles_16, 16, false)
 ADD_TILES(add_tiles_16_min, 16, true)
+
+typedef void add_tiles(const ql_tile256 *, const ql_quad256 *, size_t, size_t, float *, size_t, bool);
+INLINE add_tiles *add_tiles_of(ql_dtype dtype)
+{
+    if (n_subs_256(dtype) == 8)
+        return has_min_256(dtype) ? add_tiles_8_min : add_tiles_8;
+    return has_min_256(dtype) ? add_tiles_16_min : add_tiles_16;
+}
 
 // The sums stay in y from one super-block to the next: a panel is unpacked once for all tokens.
 INLINE void matmul_256(ql_dtype dtype, QL_MATMUL_ARGUMENTS)
@@ -215,10 +212,7 @@ INLINE void matmul_256(ql_dtype dtype, QL_MATMUL_ARGUMENTS)
             if (n_tokens <= QL_QUAD_ROWS)
                 prefetch(block, block_bytes_256(dtype));
             unpack_256(dtype, block, &tile);
-            if (n_subs_256(dtype) == 8)
-                (has_min_256(dtype) ? add_tiles_8_min : add_tiles_8)(&tile, quads, n_blocks, n_tokens, out, ldy, b == 0);
-            else
-                (has_min_256(dtype) ? add_tiles_16_min : add_tiles_16)(&tile, quads, n_blocks, n_tokens, out, ldy, b == 0);
+            add_tiles_of(dtype)(&tile, quads, n_blocks, n_tokens, out, ldy, b == 0);
         }
 }
 

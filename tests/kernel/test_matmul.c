@@ -235,6 +235,58 @@ static void quantized_activations_are_as_told(void **state)
     }
 }
 
+// What is stored and what is left are the row again, and a second row of what is left has some 14 bits.
+static void what_is_left_of_a_row(void **state)
+{
+    (void)state;
+    float x[512], left[512];
+    double stored[512], rest[512], worst = 0;
+    for (int k = 0; k < 512; k++)
+        x[k] = uniform(3);
+    for (int act = QL_ACT_Q32; act <= QL_ACT_Q256; act++)
+        for (size_t row = 0; row < 7; row++) {
+            const ql_kernels *kernels = ql_kernels_get(NULL);
+            uint8_t *acts = aligned(2 * ql_act_quad_bytes((ql_act)act, 512));
+            kernels->act_write[act](x, 512, row, acts);
+            ql_act_left((ql_act)act, x, 512, row, acts, left);
+            kernels->act_write[act](left, 512, row + 1, acts);
+            activations((ql_act)act, acts, 512, row, stored);
+            activations((ql_act)act, acts, 512, row + 1, rest);
+            for (int k = 0; k < 512; k++) {
+                assert_true(fabs((double)x[k] - stored[k] - (double)left[k]) <= 1e-6);
+                worst = fmax(worst, fabs((double)x[k] - stored[k] - rest[k]));
+            }
+            free(acts);
+        }
+    assert_true(worst < 3.0 / 254 / 254 * 1.01 && worst > 3.0 / 254 / 300 / 8);
+}
+
+// A block with anything that is not finite is all NaN and no quanta, its neighbours are whole; -128 never comes up,
+// also where 127 / amax overflows.
+static void strange_activations_stay_in_their_block(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"scalar", "avx2", "avx512"};
+    static const float strange[] = {NAN, INFINITY, -INFINITY, 1e-39f, -1e-39f, 0};
+    for (int i = 0; i < 3; i++)
+        for (size_t s = 0; s < sizeof strange / sizeof *strange; s++) {
+            float x[96];
+            for (int k = 0; k < 96; k++)
+                x[k] = k < 32 || k >= 64 ? uniform(1) : strange[s] == 0 || isfinite(strange[s]) ? 0 : uniform(1);
+            x[32 + 5 * s] = strange[s];
+            ql_quad32 *quads = aligned(3 * sizeof *quads);
+            ql_kernels_get(names[i])->act_write[QL_ACT_Q32](x, 96, 1, quads);
+            assert_true(isfinite(quads[0].d[1]) && isfinite(quads[2].ds[1]) && quads[0].d[1] > 0);
+            assert_int_equal(!isfinite(strange[s]), isnan(quads[1].d[1]) != 0);
+            assert_int_equal(!isfinite(strange[s]), isnan(quads[1].ds[1]) != 0);
+            for (int k = 0; k < 32; k++) {
+                int q = quads[1].q[k / 4][1][k % 4], at = k == (int)(5 * s);
+                assert_int_equal(q, at && strange[s] == 1e-39f ? 127 : at && strange[s] == -1e-39f ? -127 : 0);
+            }
+            free(quads);
+        }
+}
+
 // The same bytes from every level, whatever the numbers; and a row's neighbours are left alone.
 static void levels_quantize_alike(void **state)
 {
@@ -390,6 +442,8 @@ int main(void)
         cmocka_unit_test(scalar_is_close_to_the_exact_product),
         cmocka_unit_test(scalar_loses_nothing_but_rounding),
         cmocka_unit_test(quantized_activations_are_as_told),
+        cmocka_unit_test(what_is_left_of_a_row),
+        cmocka_unit_test(strange_activations_stay_in_their_block),
         cmocka_unit_test(levels_quantize_alike),
         cmocka_unit_test(levels_are_equal_at_edge_sizes),
         cmocka_unit_test(levels_are_equal_on_any_bytes),

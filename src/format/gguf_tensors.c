@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: MIT
+// Reads the tensor infos of a GGUF and finds each tensor's bytes. Every product and sum of the file's numbers is
+// checked; a tensor that is handed out lies inside the file and overlaps no other.
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "format/gguf_read.h"
+
+enum {
+    MAX_NAME = 64,
+    MAX_ALIGNMENT = 65536,
+};
+
+static ql_code check_dtype(ql_gguf_reader *r, const char *name, uint32_t type)
+{
+    static const char *const removed[] = {
+        [4] = "Q4_2", [5] = "Q4_3", [31] = "Q4_0_4_4", [32] = "Q4_0_4_8", [33] = "Q4_0_8_8",
+        [36] = "IQ4_NL_4_4", [37] = "IQ4_NL_4_8", [38] = "IQ4_NL_8_8"};
+    static const char *const other[] = {
+        [9] = "Q8_1", [15] = "Q8_K", [16] = "IQ2_XXS", [17] = "IQ2_XS", [18] = "IQ3_XXS", [19] = "IQ1_S",
+        [21] = "IQ3_S", [22] = "IQ2_S", [24] = "I8", [25] = "I16", [26] = "I32", [27] = "I64", [28] = "F64",
+        [29] = "IQ1_M", [34] = "TQ1_0", [35] = "TQ2_0", [39] = "MXFP4"};
+    if (ql_dtype_get(type))
+        return QL_OK;
+    if (type < sizeof removed / sizeof *removed && removed[type])
+        return QL_GGUF_FAIL(r, "tensor %s: type %s was removed, convert again", name, removed[type]);
+    if (type < sizeof other / sizeof *other && other[type])
+        return QL_GGUF_FAIL_CODE(r, QL_E_UNSUPPORTED, "tensor %s: type %s is not supported", name, other[type]);
+    return QL_GGUF_FAIL(r, "tensor %s: unknown type %" PRId32, name, (int32_t)type);
+}
+
+static ql_code parse_name(ql_gguf_reader *r, size_t i, char *name, size_t *name_len)
+{
+    uint64_t len;
+    size_t bad;
+    const uint8_t *data;
+    if (!ql_gguf_take_u64(r, &len))
+        return ql_gguf_ends_inside(r, "tensor", i);
+    if (len == 0 || len > MAX_NAME)
+        return QL_GGUF_FAIL(r, "tensor %zu: name of %" PRIu64 " bytes, 1 to %d", i, len, MAX_NAME);
+    if (!ql_gguf_take(r, len, &data))
+        return ql_gguf_ends_inside(r, "tensor", i);
+    if (!ql_gguf_is_utf8(data, len, &bad) || memchr(data, 0, len))
+        return QL_GGUF_FAIL(r, "tensor %zu: name is not UTF-8 without NUL", i);
+    memcpy(name, data, len);
+    name[len] = 0;
+    *name_len = len;
+    return QL_OK;
+}
+
+// Rows must be whole blocks, and the bytes of all must be a number.
+static ql_code measure(ql_gguf_reader *r, ql_tensor *t)
+{
+    const ql_dtype_info *info = ql_dtype_get(t->dtype);
+    uint64_t n_rows, n_weights, size;
+    if (t->shape[0] % info->block)
+        return QL_GGUF_FAIL(r, "tensor %s: row of %" PRIu64 " is not a multiple of %u (%s)", t->name, t->shape[0],
+                            info->block, info->name);
+    if (!ql_mul_u64(t->shape[1], t->shape[2], &n_rows) || !ql_mul_u64(n_rows, t->shape[3], &n_rows) ||
+        !ql_mul_u64(t->shape[0] / info->block, info->block_bytes, &size) || !ql_mul_u64(size, n_rows, &size) ||
+        !ql_mul_u64(n_rows, t->shape[0], &n_weights) || n_weights > INT64_MAX ||
+        size > INT64_MAX - MAX_ALIGNMENT) // and padded to any alignment
+        return QL_GGUF_FAIL(r, "tensor %s: size does not fit in 64 bits", t->name);
+    t->size = size;
+    return QL_OK;
+}
+
+// One tensor info; offset is relative to the data section, whose place is not known yet. name has room for any.
+static ql_code parse_tensor(ql_gguf_reader *r, size_t i, char *name, size_t *name_len, ql_tensor *t, uint64_t *offset)
+{
+    uint32_t type;
+    QL_TRY(parse_name(r, i, name, name_len));
+    *t = (ql_tensor){.name = name, .shape = {1, 1, 1, 1}};
+    if (!ql_gguf_take_u32(r, &t->n_dims))
+        return ql_gguf_ends_inside(r, "tensor", i);
+    if (t->n_dims > 4)
+        return QL_GGUF_FAIL(r, "tensor %s: %u dimensions, at most 4", name, t->n_dims);
+    for (uint32_t d = 0; d < t->n_dims; d++)
+        if (!ql_gguf_take_u64(r, &t->shape[d]))
+            return ql_gguf_ends_inside(r, "tensor", i);
+    if (!ql_gguf_take_u32(r, &type) || !ql_gguf_take_u64(r, offset))
+        return ql_gguf_ends_inside(r, "tensor", i);
+    QL_TRY(check_dtype(r, name, type));
+    t->dtype = (ql_dtype)type;
+    return measure(r, t);
+}
+
+// ---- order ----
+
+// Equal names stay in the order of the file.
+static int compare_names(const void *a, const void *b, void *tensors)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    int order = strcmp(((const ql_tensor *)tensors)[x].name, ((const ql_tensor *)tensors)[y].name);
+    return order ? order : (x > y) - (x < y);
+}
+
+// Empty tensors come before the one that begins where they are.
+static int compare_places(const void *a, const void *b, void *tensors)
+{
+    uint32_t i = *(const uint32_t *)a, j = *(const uint32_t *)b;
+    const ql_tensor *x = (const ql_tensor *)tensors + i, *y = (const ql_tensor *)tensors + j;
+    if (x->data != y->data)
+        return x->data > y->data ? 1 : -1;
+    if (x->size != y->size)
+        return x->size > y->size ? 1 : -1;
+    return (i > j) - (i < j);
+}
+
+static void sort(uint32_t *numbers, const ql_source *s, int compare(const void *, const void *, void *))
+{
+    for (uint32_t i = 0; i < s->n_tensors; i++)
+        numbers[i] = i;
+    qsort_r(numbers, s->n_tensors, sizeof *numbers, compare, s->tensors);
+}
+
+static ql_code check_twice(ql_gguf_reader *r, const ql_source *s)
+{
+    for (size_t i = 1; i < s->n_tensors; i++) {
+        const char *name = s->tensors[s->tensors_by_name[i]].name;
+        if (strcmp(s->tensors[s->tensors_by_name[i - 1]].name, name) == 0)
+            return QL_GGUF_FAIL(r, "tensor %s appears twice", name);
+    }
+    return QL_OK;
+}
+
+static ql_code check_overlap(ql_gguf_reader *r, const ql_source *s)
+{
+    uint32_t *order = malloc((s->n_tensors + 1) * sizeof *order);
+    if (!order)
+        return ql_fail_memory(r->err, (s->n_tensors + 1) * sizeof *order);
+    sort(order, s, compare_places);
+    ql_code code = QL_OK;
+    for (size_t i = 1; i < s->n_tensors && code == QL_OK; i++) {
+        const ql_tensor *a = &s->tensors[order[i - 1]], *b = &s->tensors[order[i]];
+        if (a->size > (size_t)(b->data - a->data))
+            code = QL_GGUF_FAIL(r, "tensors %s and %s overlap", a->name, b->name);
+    }
+    free(order);
+    return code;
+}
+
+// ---- all of them ----
+
+static ql_code get_alignment(ql_gguf_reader *r, const ql_source *s, uint64_t *alignment)
+{
+    *alignment = 32;
+    QL_TRY(ql_source_get_u64(s, "general.alignment", false, 0, UINT64_MAX, alignment, r->err));
+    if (*alignment < 8 || *alignment > MAX_ALIGNMENT || *alignment & (*alignment - 1))
+        return QL_GGUF_FAIL(r, "general.alignment %" PRIu64 ": power of two from 8 to 65536", *alignment);
+    return QL_OK;
+}
+
+static ql_code place(ql_gguf_reader *r, ql_source *s, const uint64_t *offsets)
+{
+    uint64_t alignment, begin;
+    QL_TRY(get_alignment(r, s, &alignment));
+    if (!ql_round_up_u64(r->at, alignment, &begin))
+        return QL_GGUF_FAIL(r, "the data section does not fit in 64 bits");
+    for (size_t i = 0; i < s->n_tensors; i++) {
+        ql_tensor *t = &s->tensors[i];
+        uint64_t at, end;
+        if (offsets[i] % alignment)
+            return QL_GGUF_FAIL(r, "tensor %s: offset %" PRIu64 " is not a multiple of the alignment %" PRIu64, t->name,
+                                offsets[i], alignment);
+        if (!ql_add_u64(begin, offsets[i], &at) || !ql_add_u64(at, t->size, &end))
+            return QL_GGUF_FAIL(r, "tensor %s: size does not fit in 64 bits", t->name);
+        if (end > r->size)
+            return QL_GGUF_FAIL(r, "tensor %s: needs bytes %" PRIu64 "-%" PRIu64 ", file has %zu "
+                                "(download incomplete?)", t->name, at, end, r->size);
+        t->data = r->data + at;
+    }
+    return check_overlap(r, s);
+}
+
+static ql_code parse_infos(ql_gguf_reader *r, ql_source *s, uint64_t n, uint64_t *offsets)
+{
+    // n names take n * 65 bytes at most; and a name of L bytes (1 to 64) takes L + 1, less than 3/4 of the 24 + L that
+    // it and its info have in the file. One more is for a name that comes before an info that is cut.
+    size_t most = n * (MAX_NAME + 1), there = ql_gguf_left(r) / 4 * 3 + 3;
+    size_t bytes = (most < there ? most : there) + MAX_NAME + 1;
+    s->names = malloc(bytes);
+    s->tensors = calloc(n + 1, sizeof *s->tensors);
+    s->tensors_by_name = malloc((n + 1) * sizeof *s->tensors_by_name);
+    if (!s->names || !s->tensors || !s->tensors_by_name)
+        return ql_fail_memory(r->err, bytes + (n + 1) * (sizeof *s->tensors + sizeof *s->tensors_by_name));
+    size_t at = 0, len = 0;
+    for (size_t i = 0; i < n; i++, at += len + 1) {
+        QL_TRY(parse_tensor(r, i, s->names + at, &len, &s->tensors[i], &offsets[i]));
+        s->n_tensors = i + 1;
+    }
+    sort(s->tensors_by_name, s, compare_names);
+    QL_TRY(check_twice(r, s));
+    return place(r, s, offsets);
+}
+
+ql_code ql_gguf_parse_tensors(ql_gguf_reader *r, ql_source *source, uint64_t n)
+{
+    uint64_t *offsets = malloc((n + 1) * sizeof *offsets);
+    if (!offsets)
+        return ql_fail_memory(r->err, (n + 1) * sizeof *offsets);
+    ql_code code = parse_infos(r, source, n, offsets);
+    free(offsets);
+    return code;
+}
