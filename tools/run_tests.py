@@ -59,15 +59,17 @@ def simple(counts, name, command, env=None):
 def cmocka(counts, build, program, env):
     env = {**env, "CMOCKA_MESSAGE_OUTPUT": "TAP"}
     code, output, seconds = run([str(program)], env)
-    skipped = len(re.findall(r"^ok .*# SKIP", output, re.M))
-    passed = len(re.findall(r"^ok ", output, re.M)) - skipped
-    failed = len(re.findall(r"^not ok ", output, re.M))
+    results = re.findall(r"^(ok|not ok) \d+ (.*)$", output, re.M)
+    skipped = sum("# SKIP" in name for _, name in results)  # cmocka says "not ok N # SKIP name"
+    passed = sum(word == "ok" and "# SKIP" not in name for word, name in results)
+    failed = sum(word == "not ok" and "# SKIP" not in name for word, name in results)
     if code != 0 and not failed or not passed + failed + skipped:
         failed += 1  # a crash, a sanitizer's report, or no tests at all
     counts.add(passed, failed, skipped)
     report(f"{build}/{program.name}", passed, failed, skipped, seconds, output)
-    for line in re.findall(r"^(?:#\s*)?(skipped: .*)$", output, re.M):
-        print(f"     {line}")
+    for _, name in results:
+        if "# SKIP" in name:
+            print(f"     skipped: {name.replace('# SKIP', '').strip()}")
 
 
 def pytest(counts, name, arguments, env):
