@@ -232,7 +232,7 @@ QL_API ql_params ql_params_default(void);
 /* Checks every range; the message is "temperature must be >= 0, got -1". */
 QL_API ql_code ql_params_check(const ql_params *params, ql_error *err);
 
-/* Exactly one of text and ids. A text is tokenized with QL_ADD_SPECIAL | QL_PARSE_SPECIAL, ids are taken as they are. */
+/* Exactly one of text and ids. A text is tokenized with QL_ADD_SPECIAL | QL_PARSE_SPECIAL, ids stay as they are. */
 typedef struct ql_prompt {
     const char *text;
     size_t len;
@@ -267,7 +267,7 @@ QL_API void ql_session_free(ql_session *session);
 QL_API ql_code ql_generate(ql_session *session, const ql_prompt *prompts, size_t n, const ql_params *params,
                            ql_error *err);
 
-/* Computes until a piece of text is ready. After the last piece, *piece is all zero. On an error the generation ends. */
+/* Computes until a piece of text is ready. After the last piece, *piece is all zero. An error ends the generation. */
 QL_API ql_code ql_next(ql_session *session, ql_piece *piece, ql_error *err);
 
 /* Makes a ql_next() under way on another thread, or the next one, end every prompt with QL_FINISH_CANCELLED: within
@@ -285,7 +285,8 @@ typedef struct ql_usage {
 /* Figures of the generation under way or the last one. */
 QL_API void ql_session_get_usage(const ql_session *session, ql_usage *usage);
 
-/* Logits for each position of ids: out is [n_ids, n_vocab], row i predicts the token after ids[0..i]. */
+/* Logits for each position of ids: out is [n_ids, n_vocab], row i predicts the token after ids[0..i]. ql_cancel() from
+ * another thread ends it with QL_E_CANCELLED. */
 QL_API ql_code ql_logits(ql_session *session, const int32_t *ids, size_t n_ids, float *out, ql_error *err);
 
 /* Forgets the cached tokens of the session. */

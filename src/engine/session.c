@@ -179,7 +179,7 @@ static ql_code read_prompt(const ql_model *m, const ql_prompt *prompt, ql_ids *i
                 return ql_fail_memory(err, prompt->n_ids * sizeof *prompt->ids);
     }
     if (ids->n == 0)
-        return ql_fail(err, QL_E_ARGUMENT, "the prompt is empty, and this model adds no token of its own: give it text");
+        return ql_fail(err, QL_E_ARGUMENT, "the prompt is empty, and this model adds no token to it: give it text");
     if (ids->n >= m->max_length)
         return ql_fail(err, QL_E_CONTEXT,
                        "the prompt has %zu tokens and the context is %u: shorten the prompt, or open the model with a "
@@ -451,6 +451,7 @@ ql_code ql_logits(ql_session *s, const int32_t *ids, size_t n_ids, float *out, q
 {
     const ql_model *m = s->model;
     end_generation(s);
+    atomic_store(&s->cancelled, false);
     QL_TRY(check_ids(m, ids, n_ids, err));
     if (n_ids > m->max_length)
         return ql_fail(err, QL_E_CONTEXT, "%zu tokens were given and the context is %u", n_ids, m->max_length);
@@ -459,6 +460,8 @@ ql_code ql_logits(ql_session *s, const int32_t *ids, size_t n_ids, float *out, q
     slot->n_cached = 0;
     size_t stride = ql_forward_logits_stride(m->forward), n_vocab = m->config.n_vocab;
     for (size_t at = 0, n; at < n_ids; at += n) {
+        if (atomic_exchange(&s->cancelled, false))
+            return ql_fail(err, QL_E_CANCELLED, "cancelled after %zu of %zu tokens", at, n_ids);
         n = n_ids - at < QL_LOGIT_ROWS_MAX ? n_ids - at : QL_LOGIT_ROWS_MAX;
         for (size_t i = 0; i < n; i++)
             s->rows[i] = (ql_row){.cache = &slot->cache, .token = ids[at + i], .pos = (uint32_t)(at + i),

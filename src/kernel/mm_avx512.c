@@ -129,6 +129,7 @@ INLINE void matmul_32(ql_dtype dtype, QL_MATMUL_ARGUMENTS)
 INLINE void add_tile(int n_subs, bool has_min, int nt, const ql_tile256 *w, const ql_quad256 *quads, size_t n_blocks,
                      float *y, size_t ldy, size_t n_store, bool first)
 {
+    int n_groups = QL_GROUPS_256 / n_subs;
     __m512i isum[TOKENS_MAX];
     __m512 sum[TOKENS_MAX], d = _mm512_loadu_ps(w->d), dmin = _mm512_loadu_ps(w->dmin);
     UNROLL for (int t = 0; t < nt; t++)
@@ -140,8 +141,8 @@ INLINE void add_tile(int n_subs, bool has_min, int nt, const ql_tile256 *w, cons
         __m512i acc[TOKENS_MAX], scale = _mm512_srai_epi32(_mm512_load_si512(w->scale[s]), 16);
         UNROLL for (int t = 0; t < nt; t++)
             acc[t] = _mm512_setzero_si512();
-        UNROLL for (int i = 0; i < QL_GROUPS_256 / n_subs; i++) {
-            int g = QL_GROUPS_256 / n_subs * s + i;
+        UNROLL for (int i = 0; i < n_groups; i++) {
+            int g = n_groups * s + i;
             __m512i q = _mm512_load_si512(w->q[g]);
             UNROLL for (int t = 0; t < nt; t++)
                 acc[t] = dot4(acc[t], q, quads[(size_t)(t / 4) * n_blocks].q[g][t % 4]);

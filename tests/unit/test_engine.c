@@ -351,6 +351,38 @@ static void *cancel_later(void *session)
     return NULL;
 }
 
+static void *cancel_at_once(void *session)
+{
+    for (int i = 0; i < 2000; i++) {
+        ql_cancel(session);
+        usleep(100);
+    }
+    return NULL;
+}
+
+static void cancelling_ends_logits(void **state)
+{
+    (void)state;
+    ql_model *model = open_model(tiny_make("--dtype q4_1 --context 640"), 1, NULL);
+    ql_session *session = open_session(model);
+    ql_model_info info;
+    ql_model_get_info(model, &info);
+    ql_error err = {0};
+    float *out = calloc((size_t)N_IDS * info.n_vocab, sizeof *out);
+    pthread_t thread;
+    pthread_create(&thread, NULL, cancel_at_once, session);
+    ql_code code = QL_OK;
+    for (int i = 0; i < 100 && code == QL_OK; i++)
+        code = ql_logits(session, test_ids(), N_IDS, out, &err);
+    assert_int_equal(code, QL_E_CANCELLED);
+    assert_non_null(strstr(err.message, "cancelled after "));
+    pthread_join(thread, NULL);
+    assert_int_equal(ql_logits(session, test_ids(), 10, out, &err), QL_OK); // the session goes on
+    free(out);
+    ql_session_free(session);
+    ql_model_close(model);
+}
+
 static void cancelling_ends_every_prompt(void **state)
 {
     (void)state;
@@ -473,6 +505,7 @@ int main(void)
         cmocka_unit_test(wrong_use_is_told),
         cmocka_unit_test(a_message_never_becomes_a_control_token),
         cmocka_unit_test(cancelling_ends_every_prompt),
+        cmocka_unit_test(cancelling_ends_logits),
         cmocka_unit_test(sessions_on_threads_do_not_disturb_each_other),
         cmocka_unit_test(a_model_closed_early_lives_as_long_as_its_session),
 #if defined(__x86_64__)
