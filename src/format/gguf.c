@@ -158,8 +158,8 @@ static ql_code parse_strings(ql_gguf_reader *r, ql_gguf_kv *kv)
     if (!kv->items)
         return ql_fail_memory(r->err, (kv->n + 1) * sizeof *kv->items);
     for (size_t i = 0; i < kv->n; i++) {
-        uint64_t len;
-        const uint8_t *data;
+        uint64_t len = 0;
+        const uint8_t *data = NULL;
         QL_TRY(parse_string(r, kv, &len, &data));
         kv->items[i] = (ql_str){(const char *)data, len};
     }

@@ -211,22 +211,22 @@ static void many_small_entries(void **state)
 static void counts_that_are_not_there(void **state)
 {
     (void)state;
-    // As many as the bytes could hold at their smallest, and none of it.
-    gguf_writer w = gguf_new();
-    memset(ql_buf_reserve(&w.data, 2000000), 0xee, 2000000);
-    w.data.len = 2000000;
-    w.n_kvs = 65536;
-    check_cost(&w, "f.gguf: kv 0: key length 17216961135462248174 > 65535");
-    w = gguf_new();
-    memset(ql_buf_reserve(&w.data, 2000000), 0xee, 2000000);
-    w.data.len = 2000000;
-    w.n_tensors = 65536;
-    check_cost(&w, "f.gguf: tensor 0: name of 17216961135462248174 bytes, 1 to 64");
-    w = gguf_new();
-    memset(ql_buf_reserve(&w.data, 2000000), 0xee, 2000000);
-    w.data.len = 2000000;
-    w.n_kvs = 65537;
-    check_cost(&w, "f.gguf: kv count 65537: at most 65536");
+    // As many as the bytes could hold, and none of it.
+    static const struct { uint64_t n_kvs, n_tensors; const char *message; } cases[] = {
+        {65536, 0, "f.gguf: kv 0: key length 17216961135462248174 > 65535"},
+        {0, 65536, "f.gguf: tensor 0: name of 17216961135462248174 bytes, 1 to 64"},
+        {65537, 0, "f.gguf: kv count 65537: at most 65536"},
+        {0, 65537, "f.gguf: tensor count 65537: at most 65536"},
+    };
+    gguf_writer w;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        w = gguf_new();
+        memset(ql_buf_reserve(&w.infos, 1700000), 0xee, 1700000);
+        w.infos.len = 1700000;
+        w.n_kvs = cases[i].n_kvs;
+        w.n_tensors = cases[i].n_tensors;
+        check_cost(&w, cases[i].message);
+    }
     w = gguf_new();
     w.n_tensors = 1;
     check_cost(&w, "f.gguf: tensor count 1 cannot fit in 32 bytes");
