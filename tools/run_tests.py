@@ -9,6 +9,7 @@ import os
 import pathlib
 import re
 import shlex
+import signal
 import subprocess
 import sys
 import tempfile
@@ -142,6 +143,8 @@ def main():
     parser.add_argument("--model", help="SmolLM2-135M-Instruct.Q4_1.gguf")
     parser.add_argument("--quick", action="store_true", help="without the sanitized build")
     options = parser.parse_args()
+    # Started in the background, a shell has us ignore Ctrl-C, and every program under test would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     shared = os.environ.get("QL_SHARED", str(ROOT.parent / "shared"))
     env = {"QL_SOURCE_ROOT": str(ROOT), "QL_SHARED": shared}
     full = {**env, "QL_MODEL": options.model} if options.model else env

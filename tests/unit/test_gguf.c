@@ -363,6 +363,10 @@ static void metadata_framing(void **state)
     gguf_kv_array(&w, "a.b", QL_GGUF_STR, (uint64_t)1 << 61);
     expect(&w, "f.gguf: kv a.b: array of 2305843009213693952 strings cannot fit in 0 bytes");
     w = gguf_new();
+    gguf_kv_array(&w, "a.b", QL_GGUF_U32, 3);
+    gguf_u64(&w.kvs, 0);
+    expect(&w, "f.gguf: kv a.b: array of 3 u32 cannot fit in 8 bytes");
+    w = gguf_new();
     gguf_kv_array(&w, "a.b", 77, 0);
     expect(&w, "f.gguf: kv a.b: array of unknown type 77");
     w = gguf_new();
