@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// The defaults of generation and their ranges, one table for all users.
+// The defaults of generation and their ranges, one table for all users. It checks each parameter by itself, those
+// that do_sample or a temperature of 0 leave without effect too: a wrong value is a mistake wherever it stands.
+#include <float.h>
 #include <math.h>
-#include <stdio.h>
 
 #include "sample/sampler.h"
 
@@ -31,19 +32,25 @@ typedef struct range {
 static ql_code check_range(const range *r, ql_error *err)
 {
     bool low = r->open ? r->value > r->min : r->value >= r->min;
-    if (low && r->value <= r->max && isfinite(r->value)) // NaN fails each comparison
+    if (low && r->value <= r->max) // NaN fails each comparison
         return QL_OK;
-    return ql_fail(err, QL_E_ARGUMENT, "%s must be %s, got %g", r->name, r->rule, r->value);
+    bool above = r->value > r->max && r->max == DBL_MAX; // the rule alone would not tell what is wrong with inf
+    return ql_fail(err, QL_E_ARGUMENT, "%s must be %s%s, got %.10g", r->name, above ? "finite and " : "", r->rule,
+                   r->value);
 }
 
 static ql_code check_stops(const ql_params *p, ql_error *err)
 {
     if (p->n_stop_strings > MAX_STOPS)
         return ql_fail(err, QL_E_ARGUMENT, "stop_strings: at most %d, got %zu", MAX_STOPS, p->n_stop_strings);
+    if (p->n_stop_strings && !p->stop_strings)
+        return ql_fail(err, QL_E_ARGUMENT, "stop_strings is NULL, n_stop_strings says %zu", p->n_stop_strings);
     for (size_t i = 0; i < p->n_stop_strings; i++) {
         size_t len = p->stop_strings[i].len;
         if (len == 0)
             return ql_fail(err, QL_E_ARGUMENT, "stop_strings[%zu] is empty", i);
+        if (!p->stop_strings[i].text)
+            return ql_fail(err, QL_E_ARGUMENT, "stop_strings[%zu] is NULL, its length says %zu", i, len);
         if (len > MAX_STOP_BYTES)
             return ql_fail(err, QL_E_ARGUMENT, "stop_strings[%zu] has %zu bytes, at most %d", i, len, MAX_STOP_BYTES);
     }
@@ -52,6 +59,8 @@ static ql_code check_stops(const ql_params *p, ql_error *err)
 
 static ql_code check_bias(const ql_params *p, ql_error *err)
 {
+    if (p->n_logit_bias && !p->logit_bias)
+        return ql_fail(err, QL_E_ARGUMENT, "logit_bias is NULL, n_logit_bias says %zu", p->n_logit_bias);
     for (size_t i = 0; i < p->n_logit_bias; i++) {
         ql_logit_bias bias = p->logit_bias[i];
         if (bias.id < 0)
@@ -66,10 +75,10 @@ static ql_code check_bias(const ql_params *p, ql_error *err)
 ql_code ql_params_check(const ql_params *p, ql_error *err)
 {
     const range ranges[] = {
-        {"repetition_penalty", p->repetition_penalty, 0, 1e6, true, "> 0"},
+        {"repetition_penalty", p->repetition_penalty, 0, DBL_MAX, true, "> 0"},
         {"frequency_penalty", p->frequency_penalty, -2, 2, false, "between -2 and 2"},
         {"presence_penalty", p->presence_penalty, -2, 2, false, "between -2 and 2"},
-        {"temperature", p->temperature, 0, 1e6, false, ">= 0"},
+        {"temperature", p->temperature, 0, DBL_MAX, false, ">= 0"},
         {"top_k", p->top_k, 0, INT32_MAX, false, ">= 0 (0 is off)"},
         {"top_p", p->top_p, 0, 1, true, "in (0, 1]"},
         {"min_p", p->min_p, 0, 1, false, "in [0, 1]"},

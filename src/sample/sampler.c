@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
-// The sampler chain. Candidates stand in one order, falling logit, then rising id; they are sorted only as far as the
-// filters look, since of a whole vocabulary a few dozen matter.
+// The sampler chain. It knows logits and ids, no model and no text. Candidates have one order, falling logit, then
+// rising id, but are hardly ever sorted: the filters and the draw find their place in it by selection, so that a step
+// costs O(n_vocab) whatever the parameters, and allocates nothing.
 // Formulas: CTRL's penalty (Keskar et al. 2019), nucleus (Holtzman et al. 2020), typical (Meister et al. 2023), min-p
 // (Nguyen et al. 2024); what is kept is what transformers' processors keep.
 #include "sample/sampler.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,12 +15,15 @@
 #include "base/random.h"
 #include "sample/math.h"
 
-enum { BLOCK = 64 };
+enum {
+    BLOCK = 64,     // logits with a common maximum
+    SMALL = 24,     // candidates that are sorted rather than partitioned
+    MAX_LEVEL = 64, // partitions before giving up on the pivots; 2^18 candidates need about 25
+};
 
 typedef struct candidate {
-    double logit; // less the largest one; a probability once normalized
+    double logit; // less the largest one, over the temperature: at most 0
     int32_t id;
-    float distance; // typical: |-ln p - entropy|
 } candidate;
 
 struct ql_sampler {
@@ -35,8 +40,8 @@ struct ql_sampler {
     int32_t *seen_ids;     // [n_seen] ids with seen set
     size_t n_seen;
 
-    candidate *candidates; // [n], of which the first n_sorted are in order
-    size_t n, n_sorted;
+    candidate *candidates; // [n], room for n_vocab
+    size_t n;
     float *heap;           // [top_k] while looking for the k-th largest
     float *tops;           // [ceil(n_vocab / BLOCK)] the largest logit of each block: most blocks need no second look
 };
@@ -59,9 +64,12 @@ static void layout(ql_arena *arena, ql_sampler *s)
 ql_code ql_sampler_new(const ql_params *params, uint32_t n_vocab, uint64_t seed, ql_sampler **sampler, ql_error *err)
 {
     *sampler = NULL;
+    if (n_vocab == 0)
+        return ql_fail(err, QL_E_ARGUMENT, "sampler: the vocabulary has 0 tokens, it must have at least 1");
     for (size_t i = 0; i < params->n_logit_bias; i++)
         if ((uint32_t)params->logit_bias[i].id >= n_vocab)
-            return ql_fail(err, QL_E_ARGUMENT, "logit_bias: id %d, vocabulary has %u", params->logit_bias[i].id, n_vocab);
+            return ql_fail(err, QL_E_ARGUMENT, "logit_bias: id %d, vocabulary has %u", params->logit_bias[i].id,
+                           n_vocab);
     ql_sampler *s = calloc(1, sizeof *s);
     if (!s)
         return ql_fail_memory(err, sizeof *s);
@@ -107,11 +115,12 @@ void ql_sampler_prompt(ql_sampler *sampler, const int32_t *ids, size_t n)
 
 // ---- penalties, on the logits themselves ----
 
+// In float: a logit comes out with the bits that transformers gives it.
 static void penalize(const ql_sampler *s, float *logits)
 {
     for (size_t i = 0; i < s->n_bias; i++)
         logits[s->bias[i].id] += s->bias[i].bias;
-    float penalty = (float)s->params.repetition_penalty;
+    float penalty = (float)fmax(fmin(s->params.repetition_penalty, FLT_MAX), FLT_MIN); // not 0 or infinite as a float
     float frequency = (float)s->params.frequency_penalty, presence = (float)s->params.presence_penalty;
     if (penalty == 1 && frequency == 0 && presence == 0)
         return;
@@ -193,151 +202,173 @@ static float kth_largest(const ql_sampler *s, const float *logits, size_t k)
 }
 
 // Fills candidates with what top-k keeps: all that are not below the k-th largest, ties with it included. With an
-// infinite logit only the infinite ones are candidates, all alike.
+// infinite logit only the infinite ones are candidates, all alike. Those whose probability is 0 in double are left
+// out, so that whatever follows has finite numbers only.
 static void collect(ql_sampler *s, const float *logits, float top)
 {
     float least = s->params.top_k ? kth_largest(s, logits, (size_t)s->params.top_k) : -INFINITY;
-    double inverse = 1.0 / s->params.temperature;
     least = top == INFINITY ? top : least;
-    s->n = s->n_sorted = 0;
+    s->n = 0;
     for (size_t begin = 0; begin < s->n_vocab; begin += BLOCK) {
         if (s->tops[begin / BLOCK] < least)
             continue;
-        for (size_t i = begin; i < block_end(s, begin); i++)
-            if (logits[i] >= least && logits[i] > -INFINITY)
-                s->candidates[s->n++] = (candidate){
-                    .logit = top == INFINITY ? 0 : ((double)logits[i] - (double)top) * inverse, .id = (int32_t)i};
-    }
-}
-
-static int compare(const void *a, const void *b)
-{
-    const candidate *x = a, *y = b;
-    if (x->logit != y->logit)
-        return x->logit > y->logit ? -1 : 1;
-    return (x->id > y->id) - (x->id < y->id);
-}
-
-// Moves the k first of c[0..n) to its front, in no order. Hoare's selection with a pivot from the middle of three.
-static void select_first(candidate *c, size_t n, size_t k)
-{
-    while (n > k && n > 1) {
-        candidate a = c[0], b = c[n / 2], d = c[n - 1];
-        candidate pivot = compare(&a, &b) < 0 ? (compare(&b, &d) < 0 ? b : compare(&a, &d) < 0 ? d : a)
-                                              : (compare(&a, &d) < 0 ? a : compare(&b, &d) < 0 ? d : b);
-        size_t i = 0, j = n - 1;
-        for (;;) {
-            while (compare(&c[i], &pivot) < 0)
-                i++;
-            while (compare(&c[j], &pivot) > 0)
-                j--;
-            if (i >= j)
-                break;
-            candidate t = c[i];
-            c[i++] = c[j];
-            c[j--] = t;
-        }
-        size_t left = i; // c[0..left) are not after the pivot, c[left..n) not before it
-        if (left == 0)
-            left = 1;
-        if (k <= left) {
-            if (left == n)
-                left--;
-            n = left;
-        } else {
-            c += left;
-            n -= left;
-            k -= left;
+        for (size_t i = begin; i < block_end(s, begin); i++) {
+            if (!(logits[i] >= least))
+                continue;
+            // Divided, since the inverse of a very small temperature would be infinite.
+            double x = logits[i] == top ? 0 : ((double)logits[i] - (double)top) / s->params.temperature;
+            if (x >= QL_SAMPLE_EXP_MIN)
+                s->candidates[s->n++] = (candidate){.logit = x, .id = (int32_t)i};
         }
     }
 }
 
-// Makes candidate i stand at its place in the order.
-static void sort_to(ql_sampler *s, size_t i)
+// ---- order and selection ----
+
+// The order of candidates: by distance from center, then falling logit, then rising id. With center 0 it is falling
+// logit, since none is above 0; typical has its own center.
+static bool before(candidate a, candidate b, double center)
 {
-    while (i >= s->n_sorted) {
-        size_t left = s->n - s->n_sorted, want = s->n_sorted ? s->n_sorted * 3 : 64;
-        want = want < left ? want : left;
-        candidate *c = s->candidates + s->n_sorted;
-        select_first(c, left, want);
-        qsort(c, want, sizeof *c, compare);
-        s->n_sorted += want;
+    double x = fabs(a.logit - center), y = fabs(b.logit - center);
+    if (x != y)
+        return x < y;
+    return a.logit != b.logit ? a.logit > b.logit : a.id < b.id;
+}
+
+static void swap(candidate *a, candidate *b)
+{
+    candidate t = *a;
+    *a = *b;
+    *b = t;
+}
+
+static void sift_down(candidate *c, size_t n, size_t at, double center)
+{
+    for (size_t child; (child = 2 * at + 1) < n; at = child) {
+        if (child + 1 < n && before(c[child], c[child + 1], center))
+            child++;
+        if (!before(c[at], c[child], center))
+            return;
+        swap(&c[at], &c[child]);
     }
 }
 
-static double sum_of_exp(const ql_sampler *s)
+// Heapsort: in place, where libc's qsort may allocate.
+static void sort(candidate *c, size_t n, double center)
 {
-    double sum = 0;
-    for (size_t i = 0; i < s->n; i++)
-        sum += ql_sample_exp(s->candidates[i].logit);
+    for (size_t i = n / 2; i-- > 0;)
+        sift_down(c, n, i, center);
+    for (size_t end = n; end-- > 1;) {
+        swap(&c[0], &c[end]);
+        sift_down(c, end, 0, center);
+    }
+}
+
+// Hoare's partition of n >= 3 by the median of three: no candidate of the first part, whose size is returned, comes
+// after one of the rest. No two are equal in the order, so neither part is empty.
+static size_t partition(candidate *c, size_t n, double center)
+{
+    candidate a = c[0], b = c[n / 2], d = c[n - 1], pivot;
+    if (before(b, a, center))
+        swap(&a, &b);
+    pivot = before(d, a, center) ? a : before(d, b, center) ? d : b;
+    for (size_t i = 0, j = n - 1;; i++, j--) {
+        while (before(c[i], pivot, center))
+            i++;
+        while (before(pivot, c[j], center))
+            j--;
+        if (i >= j)
+            return i;
+        swap(&c[i], &c[j]);
+    }
+}
+
+// The weight of a candidate is e^logit. Lane i of the sum has every eighth of them; the lanes are added at the end.
+static double sum_of_exp(const candidate *c, size_t n)
+{
+    double lanes[QL_SAMPLE_LANES] = {0}, sum = 0;
+    for (size_t begin = 0; begin < n; begin += QL_SAMPLE_LANES) {
+        double x[QL_SAMPLE_LANES] = {0};
+        size_t left = n - begin < QL_SAMPLE_LANES ? n - begin : QL_SAMPLE_LANES;
+        for (size_t i = 0; i < left; i++)
+            x[i] = c[begin + i].logit;
+        ql_sample_exp_lanes(x);
+        for (size_t i = 0; i < left; i++)
+            lanes[i] += x[i];
+    }
+    for (int i = 0; i < QL_SAMPLE_LANES; i++)
+        sum += lanes[i];
     return sum;
 }
 
-// Keeps the first whose probabilities reach top_p together: candidate i while those before it have less than top_p.
+// How many of the first candidates it takes for their weights (e^logit) to reach goal, at least one, at most all n.
+// Moves them to the front, the last of them at its place. Like quickselect, but by weight: a vocabulary is never
+// sorted; a run of bad pivots ends in a sort.
+static size_t reach(candidate *c, size_t n, double center, double goal)
+{
+    size_t begin = 0, end = n;
+    double sum = 0; // of c[0..begin)
+    for (int level = 0; end - begin > SMALL && level < MAX_LEVEL; level++) {
+        size_t first = partition(c + begin, end - begin, center);
+        double with_first = sum + sum_of_exp(c + begin, first);
+        if (with_first >= goal) {
+            end = begin + first;
+        } else {
+            begin += first;
+            sum = with_first;
+        }
+    }
+    sort(c + begin, end - begin, center);
+    while (begin < end && (begin == 0 || sum < goal))
+        sum += ql_sample_exp(c[begin++].logit);
+    return begin;
+}
+
+// ---- filters ----
+
+// Keeps the first whose probabilities reach top_p together.
 static void nucleus(ql_sampler *s)
 {
-    double total = sum_of_exp(s), before = 0;
-    size_t i = 0;
-    for (; i < s->n && (i == 0 || before < s->params.top_p * total); i++) {
-        sort_to(s, i);
-        before += ql_sample_exp(s->candidates[i].logit);
-    }
-    s->n = i;
+    s->n = reach(s->candidates, s->n, 0, s->params.top_p * sum_of_exp(s->candidates, s->n));
 }
 
-// Keeps those with at least min_p of the best one's probability.
+// Keeps those with at least min_p of the best one's probability, whose weight is 1 (the best one itself at any min_p).
 static void above_min_p(ql_sampler *s)
 {
-    size_t i = 0;
-    for (; i < s->n; i++) {
-        sort_to(s, i);
-        if (i && ql_sample_exp(s->candidates[i].logit) < s->params.min_p)
-            break;
-    }
-    s->n = i;
+    size_t n = 0;
+    for (size_t i = 0; i < s->n; i++)
+        if (!(ql_sample_exp(s->candidates[i].logit) < s->params.min_p))
+            s->candidates[n++] = s->candidates[i];
+    s->n = n;
 }
 
-static int compare_typical(const void *a, const void *b)
-{
-    const candidate *x = a, *y = b;
-    if (x->distance != y->distance)
-        return x->distance < y->distance ? -1 : 1;
-    return compare(a, b);
-}
-
-// Keeps the ones whose information is nearest to the entropy, until they have typical_p of the probability.
+// Keeps the ones whose information -ln p is nearest to the entropy, until they have typical_p of the probability;
+// ties with the last one stay. |-ln p - entropy| is the distance of the logit from the mean logit.
 static void typical(ql_sampler *s)
 {
-    double total = sum_of_exp(s), log_total = ql_sample_log(total), entropy = 0, sum = 0;
+    candidate *c = s->candidates;
+    double total = 0, mean = 0;
     for (size_t i = 0; i < s->n; i++) {
-        double log_p = s->candidates[i].logit - log_total;
-        entropy -= ql_sample_exp(s->candidates[i].logit) / total * log_p;
+        double weight = ql_sample_exp(c[i].logit);
+        total += weight;
+        mean += weight * c[i].logit;
     }
-    for (size_t i = 0; i < s->n; i++)
-        s->candidates[i].distance = (float)fabs(log_total - s->candidates[i].logit - entropy);
-    qsort(s->candidates, s->n, sizeof *s->candidates, compare_typical);
-    size_t i = 0;
-    while (i + 1 < s->n && (sum += ql_sample_exp(s->candidates[i].logit)) < s->params.typical_p * total)
-        i++;
-    float last = s->candidates[i].distance;
-    while (i < s->n && s->candidates[i].distance <= last) // ties with the last one stay
-        i++;
-    s->n = i;
-    s->n_sorted = 0;
+    mean /= total;
+    size_t n = reach(c, s->n, mean, s->params.typical_p * total);
+    double last = fabs(c[n - 1].logit - mean);
+    for (size_t i = n; i < s->n; i++)
+        if (fabs(c[i].logit - mean) <= last)
+            c[n++] = c[i];
+    s->n = n;
 }
 
 // ---- the draw ----
 
+// The inverse of the cumulative distribution over the candidates in order.
 static int32_t draw(ql_sampler *s)
 {
-    double at = ql_random(s->seed, s->n_drawn) * sum_of_exp(s), sum = 0;
-    for (size_t i = 0; i < s->n; i++) {
-        sort_to(s, i);
-        sum += ql_sample_exp(s->candidates[i].logit);
-        if (at < sum)
-            return s->candidates[i].id;
-    }
-    return s->candidates[s->n - 1].id; // rounding left a gap above the last
+    double goal = ql_random(s->seed, s->n_drawn) * sum_of_exp(s->candidates, s->n);
+    return s->candidates[reach(s->candidates, s->n, 0, goal) - 1].id;
 }
 
 ql_code ql_sampler_next(ql_sampler *s, float *logits, int32_t *id, ql_error *err)
@@ -367,7 +398,7 @@ ql_code ql_sampler_next(ql_sampler *s, float *logits, int32_t *id, ql_error *err
 
 size_t ql_sampler_candidates(const ql_sampler *s, int32_t *ids, double *p)
 {
-    double total = s->n ? sum_of_exp(s) : 1;
+    double total = sum_of_exp(s->candidates, s->n);
     for (size_t i = 0; i < s->n; i++) {
         ids[i] = s->candidates[i].id;
         p[i] = ql_sample_exp(s->candidates[i].logit) / total;

@@ -3,7 +3,9 @@
 // frequency and presence penalties (new tokens only), temperature, top-k, top-p, min-p, typical; then a draw with the
 // random number of (seed, i). Greedy takes the largest logit after the penalties; of equal ones the lowest id.
 //
-// Numbers: double, own exp and log, candidates in a fixed order: the same token on every machine.
+// Numbers: bias and penalties in float, as transformers has them; the rest in double with our own exp, candidates in a
+// fixed order (falling logit, rising id): the same token on every machine. Infinite logits, from the model or from a
+// bias that overflows, are the only candidates, all alike.
 #ifndef QL_SAMPLE_SAMPLER_H
 #define QL_SAMPLE_SAMPLER_H
 
@@ -19,7 +21,7 @@ void ql_sampler_free(ql_sampler *sampler);
 void ql_sampler_prompt(ql_sampler *sampler, const int32_t *ids, size_t n);
 
 // Chooses the next token from logits [n_vocab], which it may change, and counts it as new. NaN counts as -inf; when no
-// logit is finite: QL_E_NUMERIC.
+// logit is above -inf: QL_E_NUMERIC. Allocates nothing.
 ql_code ql_sampler_next(ql_sampler *sampler, float *logits, int32_t *id, ql_error *err);
 
 // The distribution that the last sampled token was drawn from: ids and probabilities [n_vocab], their number returned,

@@ -4,19 +4,22 @@
 
     python -m venv golden && golden/bin/pip install torch transformers && golden/bin/python tests/golden/make_sampler.py
 
-Each case: logits, the prompt's ids, parameters; expected: id -> probability after all processors, or the greedy id.
+Each case: logits, the prompt's ids, parameters; expected: id -> probability after all processors, or the greedy id (of
+equals the lowest); penalized: the float32 logits of the prompt's ids after the repetition penalty, to the bit.
 transformers computes in float32 and we in double: cases whose kept set depends on the difference (a cumulative
 probability within 1e-5 of its bound) are left out, and those that part equal logits."""
 import json
 import pathlib
 import random
 
+import numpy
 import torch
-from transformers.generation.logits_process import (MinPLogitsWarper, RepetitionPenaltyLogitsProcessor, TemperatureLogitsWarper,
-                                                    TopKLogitsWarper, TopPLogitsWarper, TypicalLogitsWarper)
+from transformers.generation.logits_process import (MinPLogitsWarper, RepetitionPenaltyLogitsProcessor,
+                                                    TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper,
+                                                    TypicalLogitsWarper)
 
 OUT = pathlib.Path(__file__).resolve().parent / "sampler.json"
-N_CASES = 400
+N_CASES = 320
 
 
 def chain(p, dtype):
@@ -33,6 +36,12 @@ def chain(p, dtype):
     if p["typical_p"] < 1:
         steps.append(TypicalLogitsWarper(p["typical_p"]))
     return steps
+
+
+def penalized(logits, prompt, p):
+    step = RepetitionPenaltyLogitsProcessor(p["repetition_penalty"])
+    scores = step(torch.tensor([prompt]), torch.tensor([logits], dtype=torch.float32))[0].numpy()
+    return [float(numpy.format_float_positional(scores[i], unique=True)) for i in prompt]
 
 
 def run(logits, prompt, p, dtype):
@@ -60,8 +69,9 @@ def main():
     while len(cases) < N_CASES:
         logits, prompt, p = make(rng)
         single, scores = run(logits, prompt, p, torch.float32)
+        case = {"logits": logits, "prompt": prompt, "params": p, "penalized": penalized(logits, prompt, p)}
         if p["temperature"] == 0:
-            cases.append({"logits": logits, "prompt": prompt, "params": p, "greedy": int(scores.argmax())})
+            cases.append({**case, "greedy": scores.tolist().index(float(scores.max()))})
             continue
         # The same in double, and with bounds a little off: a case whose kept set moves is a knife's edge.
         kept = single > 0
@@ -74,7 +84,7 @@ def main():
         stable = stable and not set(plain[kept].tolist()) & set(plain[~kept].tolist())
         if stable:
             expected = {str(i): round(float(single[i]), 6) for i in range(len(logits)) if kept[i]}
-            cases.append({"logits": logits, "prompt": prompt, "params": p, "expected": expected})
+            cases.append({**case, "expected": expected})
     OUT.write_text(json.dumps(cases, separators=(",", ":")) + "\n")
 
 

@@ -16,7 +16,8 @@ import numpy as np
 
 OUT = pathlib.Path(__file__).resolve().parent / "tensor.bin"
 SCALES = {  # where a block has its half-precision scales
-    "F32": [], "F16": [], "BF16": [], "Q4_0": [0], "Q4_1": [0, 2], "Q5_0": [0], "Q5_1": [0, 2], "Q8_0": [0], "IQ4_NL": [0],
+    "F32": [], "F16": [], "BF16": [], "Q4_0": [0], "Q4_1": [0, 2], "Q5_0": [0], "Q5_1": [0, 2], "Q8_0": [0],
+    "IQ4_NL": [0],
     "Q2_K": [80, 82], "Q3_K": [108], "Q4_K": [0, 2], "Q5_K": [0, 2], "Q6_K": [208], "IQ4_XS": [0]}
 EDGES = [0x7c00, 0xfc00, 0x7e00, 0x8000, 0x0001, 0x83ff, 0x7bff]  # infinities, NaN, -0, denormals, the largest
 

@@ -4,7 +4,7 @@
 //     gguf_writer w = gguf_new();
 //     gguf_kv_str(&w, "general.architecture", "llama");
 //     gguf_tensor(&w, "a.weight", QL_F32, 2, (uint64_t[]){4, 2}, weights);
-//     ql_buf file = gguf_finish(&w);      // the caller frees; or gguf_save(&w, path, sizeof path), which the caller unlinks
+//     ql_buf file = gguf_finish(&w);      // the caller frees; or gguf_save(&w, path, sizeof path), and unlinks
 #ifndef TESTS_UNIT_GGUF_WRITER_H
 #define TESTS_UNIT_GGUF_WRITER_H
 

@@ -116,7 +116,8 @@ static void check_tensors(const ql_source *s, uint32_t alignment)
         assert_ptr_equal(t, ql_source_tensor_at(s, i));
         assert_int_equal((size_t)(t->data - ql_source_tensor_at(s, 0)->data) % alignment, 0);
     }
-    const ql_tensor *z = ql_source_tensor(s, "z"), *a = ql_source_tensor(s, "a"), *scalar = ql_source_tensor(s, "scalar");
+    const ql_tensor *z = ql_source_tensor(s, "z"), *a = ql_source_tensor(s, "a");
+    const ql_tensor *scalar = ql_source_tensor(s, "scalar");
     assert_int_equal(z->size, 36);
     assert_true(z->shape[0] == 32 && z->shape[1] == 2 && z->shape[2] == 1 && z->shape[3] == 1 && z->n_dims == 2);
     assert_memory_equal(a->data, ((float[]){1, 2, 3}), 12);
@@ -215,6 +216,33 @@ static void lookup_finds_each_of_many(void **state)
     }
     ql_gguf_clear(&s);
     ql_buf_free(&b);
+}
+
+static void files_are_opened_by_path(void **state)
+{
+    (void)state;
+    char path[256], line[512];
+    gguf_writer w = gguf_new();
+    gguf_kv_str(&w, "general.architecture", "llama");
+    gguf_save(&w, path, sizeof path);
+    ql_error err = {0};
+    ql_source *s;
+    if (ql_source_open(path, &s, &err) != QL_OK)
+        fail_msg("%s", err.message);
+    assert_string_equal(ql_source_path(s), path);
+    assert_int_equal(ql_source_file_bytes(s), 24 + 8 + 20 + 4 + 8 + 5);
+    assert_true(ql_source_has(s, "general.architecture") && !ql_source_has(s, "general.name"));
+    ql_source_close(s);
+    assert_int_equal(truncate(path, 30), 0);
+    assert_int_equal(ql_source_open(path, &s, &err), QL_E_FORMAT);
+    assert_null(s);
+    snprintf(line, sizeof line, "%s: kv count 1 cannot fit in 30 bytes", path);
+    assert_string_equal(err.message, line);
+    unlink(path);
+    assert_int_equal(ql_source_open(path, &s, &err), QL_E_NOT_FOUND);
+    assert_int_equal(ql_source_open(".", &s, &err), QL_E_FORMAT);
+    assert_string_equal(err.message, ".: is a directory, expected a model file");
+    ql_source_close(NULL);
 }
 
 static void real_vocabularies_are_read(void **state)
@@ -398,6 +426,7 @@ static void tensor_infos(void **state)
         {{(uint64_t)1 << 62, 4}, 2, QL_F32, 0, "size does not fit in 64 bits"},
         {{(uint64_t)1 << 61}, 1, QL_F32, 0, "size does not fit in 64 bits"},
         {{(uint64_t)1 << 32, (uint64_t)1 << 32}, 2, QL_Q8_0, 0, "size does not fit in 64 bits"},
+        {{(uint64_t)1 << 32, (uint64_t)1 << 31}, 2, QL_Q4_0, 0, "size does not fit in 64 bits"}, // 2^63 weights
         {{(uint64_t)1 << 32, (uint64_t)1 << 31, 0, 1}, 4, QL_F32, 0, NULL}, // nothing, whatever the others say
         {{33}, 1, QL_Q8_0, 0, "row of 33 is not a multiple of 32 (Q8_0)"},
         {{128}, 1, QL_Q4_K, 0, "row of 128 is not a multiple of 256 (Q4_K)"},
@@ -530,6 +559,7 @@ int main(void)
         cmocka_unit_test(valid_files_are_read),
         cmocka_unit_test(every_type_of_tensor),
         cmocka_unit_test(lookup_finds_each_of_many),
+        cmocka_unit_test(files_are_opened_by_path),
         cmocka_unit_test(real_vocabularies_are_read),
         cmocka_unit_test(getters_tell_the_type),
         cmocka_unit_test(values_are_checked_when_asked_for),

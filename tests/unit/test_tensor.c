@@ -38,8 +38,8 @@ static void same_encoding(const ql_dtype_info *info, const float *input, const u
     info->encode(input, encoded, n);
     for (size_t i = 0; i < n_bytes; i++)
         if (encoded[i] != want[i])
-            fail_msg("%s: byte %zu of block %zu is encoded as %d, the reference has %d", info->name, i % info->block_bytes,
-                     i / info->block_bytes, encoded[i], want[i]);
+            fail_msg("%s: byte %zu of block %zu is encoded as %d, the reference has %d", info->name,
+                     i % info->block_bytes, i / info->block_bytes, encoded[i], want[i]);
     free(encoded);
 }
 
@@ -100,7 +100,8 @@ static void every_half(void **state)
         if (exponent == 31 || h & 0x8000)
             continue;
         // Rounding to nearest, ties to even: just below, at and just above the middle of this half and the next.
-        float next = exponent == 30 && fraction == 1023 ? 65536.0f : ql_f16_to_f32((uint16_t)(h + 1)), middle = (f + next) / 2;
+        float next = exponent == 30 && fraction == 1023 ? 65536.0f : ql_f16_to_f32((uint16_t)(h + 1));
+        float middle = (f + next) / 2;
         assert_int_equal(ql_f32_to_f16(nextafterf(middle, 0)), h);
         assert_int_equal(ql_f32_to_f16(nextafterf(middle, INFINITY)), h + 1);
         assert_int_equal(ql_f32_to_f16(middle), h + (h & 1));
