@@ -143,8 +143,9 @@ def main():
     parser.add_argument("--model", help="SmolLM2-135M-Instruct.Q4_1.gguf")
     parser.add_argument("--quick", action="store_true", help="without the sanitized build")
     options = parser.parse_args()
-    # Started in the background, a shell has us ignore Ctrl-C, and every program under test would inherit that.
+    # A shell's background job ignores Ctrl-C, one under nohup hang-ups too, and every program under test would inherit it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     shared = os.environ.get("QL_SHARED", str(ROOT.parent / "shared"))
     env = {"QL_SOURCE_ROOT": str(ROOT), "QL_SHARED": shared}
     full = {**env, "QL_MODEL": options.model} if options.model else env
