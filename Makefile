@@ -17,9 +17,6 @@ build: build/build.ninja
 build/build.ninja:
 	$(MESON) setup build --prefix=$(PREFIX) -Dtests=true
 
-build-asan/build.ninja:
-	$(MESON) setup build-asan -Dtests=true -Dbuildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false
-
 test:
 	./check
 

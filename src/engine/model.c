@@ -48,15 +48,15 @@ static ql_code choose_length(ql_model *m, const ql_model_options *o, ql_error *e
     return QL_OK;
 }
 
-// The type of most weights, by the tensors' sizes: what a file is called.
+// The type of most weights: what a file is called.
 static ql_dtype main_dtype(const ql_source *source)
 {
-    uint64_t bytes[QL_DTYPE_END] = {0};
+    uint64_t n_weights[QL_DTYPE_END] = {0};
     int best = QL_F32;
     for (size_t i = 0; i < ql_source_n_tensors(source); i++) {
         const ql_tensor *t = ql_source_tensor_at(source, i);
-        bytes[t->dtype] += t->size;
-        best = bytes[t->dtype] > bytes[best] ? (int)t->dtype : best;
+        n_weights[t->dtype] += t->size / ql_dtype_get(t->dtype)->block_bytes * ql_dtype_get(t->dtype)->block;
+        best = n_weights[t->dtype] > n_weights[best] ? (int)t->dtype : best;
     }
     return (ql_dtype)best;
 }
@@ -198,7 +198,7 @@ void ql_model_get_info(const ql_model *m, ql_model_info *info)
     *info = (ql_model_info){
         .architecture = m->config.arch->name,
         .name = m->name,
-        .file_type = ql_dtype_get(m->weights.main_dtype)->name,
+        .file_type = ql_dtype_get(main_dtype(m->source))->name,
         .quantization = m->quantization,
         .isa = m->kernels->name,
         .chat_template = m->template_source,

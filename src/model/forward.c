@@ -32,8 +32,6 @@ static void next_stage(worker *w)
     w->stage++;
 }
 
-static size_t n_panels(const ql_matrix *m) { return ((size_t)m->n_rows + QL_PANEL_ROWS - 1) / QL_PANEL_ROWS; }
-
 // Panels of one claim: small enough to share out evenly and to absorb a thread that lost its core for a while.
 static size_t panel_chunk(const ql_forward *f, size_t total)
 {
@@ -147,12 +145,12 @@ static void project_qkv(worker *w, const ql_layer *layer)
     const ql_matrix *m[3] = {&layer->q, &layer->k, &layer->v};
     float *y[3] = {f->q, f->k, f->v};
     size_t ld[3] = {f->ld_q, f->ld_kv, f->ld_kv};
-    size_t total = n_panels(m[0]) + n_panels(m[1]) + n_panels(m[2]), begin, end;
+    size_t total = ql_n_panels(m[0]) + ql_n_panels(m[1]) + ql_n_panels(m[2]), begin, end;
     while (claim(w, total, panel_chunk(f, total), &begin, &end))
-        for (size_t i = 0, base = 0; i < 3; base += n_panels(m[i]), i++) {
+        for (size_t i = 0, base = 0; i < 3; base += ql_n_panels(m[i]), i++) {
             size_t lo = begin > base ? begin - base : 0;
             size_t hi = end > base ? end - base : 0;
-            hi = hi < n_panels(m[i]) ? hi : n_panels(m[i]);
+            hi = hi < ql_n_panels(m[i]) ? hi : ql_n_panels(m[i]);
             if (lo < hi)
                 matmul(w, m[i], &in, f->n_rows, y[i], ld[i], lo, hi);
         }
@@ -273,7 +271,7 @@ static void project_residual(worker *w, const ql_matrix *m, const float *rows, s
 {
     ql_forward *f = w->f;
     input in = prepare(w, rows, ld, m->n_cols, NULL, kind_of(m), f->n_rows);
-    size_t total = n_panels(m), begin, end;
+    size_t total = ql_n_panels(m), begin, end;
     while (claim(w, total, panel_chunk(f, total), &begin, &end)) {
         matmul(w, m, &in, f->n_rows, f->y, f->ld_embd, begin, end);
         size_t at = begin * QL_PANEL_ROWS, n = (end - begin) * QL_PANEL_ROWS;
@@ -289,7 +287,7 @@ static void gate_and_up(worker *w, const ql_layer *layer)
     ql_forward *f = w->f;
     input in = prepare(w, f->x, f->ld_embd, f->config->n_embd, layer->ffn_norm,
                        kind_of(&layer->gate) | kind_of(&layer->up), f->n_rows);
-    size_t total = n_panels(&layer->gate), begin, end;
+    size_t total = ql_n_panels(&layer->gate), begin, end;
     while (claim(w, total, panel_chunk(f, total), &begin, &end)) {
         matmul(w, &layer->gate, &in, f->n_rows, f->ff, f->ld_ff, begin, end);
         matmul(w, &layer->up, &in, f->n_rows, f->up, f->ld_ff, begin, end);
@@ -336,7 +334,7 @@ static void head(worker *w)
                 memcpy(f->y + n++ * f->ld_embd, f->x + row * f->ld_embd, f->config->n_embd * sizeof(float));
     next_stage(w);
     input in = prepare(w, f->y, f->ld_embd, f->config->n_embd, f->weights->output_norm, kind_of(m), f->n_logits);
-    size_t total = n_panels(m), begin, end;
+    size_t total = ql_n_panels(m), begin, end;
     while (claim(w, total, panel_chunk(f, total), &begin, &end))
         matmul(w, m, &in, f->n_logits, f->logits, f->ld_logits, begin, end);
 }

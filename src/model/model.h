@@ -61,6 +61,11 @@ typedef struct ql_matrix {
     float *bias;        // [n_rows], NULL without
 } ql_matrix;
 
+static inline size_t ql_n_panels(const ql_matrix *m)
+{
+    return ((size_t)m->n_rows + QL_PANEL_ROWS - 1) / QL_PANEL_ROWS;
+}
+
 typedef struct ql_layer {
     float *attn_norm, *ffn_norm; // [n_embd]
     ql_matrix q, k, v;           // [n_heads * head_dim, n_embd], [n_kv_heads * head_dim, n_embd] twice
@@ -79,7 +84,6 @@ typedef struct ql_weights {
     double rope_attn_factor;
     uint64_t n_params;
     uint64_t bytes_per_token; // read to decode one token
-    ql_dtype main_dtype;      // of most weights, as stored in the file
 } ql_weights;
 
 // Bytes that ql_weights_load will hold, for a check before it; also checks that every tensor is there and fits.

@@ -31,7 +31,6 @@ typedef struct binder {
     bool f32;
     struct pending *pending;  // matrices to pack, NULL when measuring
     size_t n_pending;
-    uint64_t dtype_params[QL_DTYPE_END];
 } binder;
 
 typedef struct pending {
@@ -52,15 +51,12 @@ static ql_code check_shape(const binder *b, const ql_slot *slot, const ql_tensor
     return QL_OK;
 }
 
-static size_t n_panels(const ql_matrix *m) { return ((size_t)m->n_rows + QL_PANEL_ROWS - 1) / QL_PANEL_ROWS; }
-
 static void bind_matrix(binder *b, const ql_tensor *t, ql_matrix *matrix)
 {
     ql_dtype dtype = b->f32 ? QL_F32 : t->dtype;
     ql_matrix m = {.dtype = dtype, .n_rows = (uint32_t)t->shape[1], .n_cols = (uint32_t)t->shape[0]};
     m.panel_bytes = QL_PANEL_ROWS * ql_row_bytes(ql_dtype_get(dtype), m.n_cols);
-    m.panels = ql_arena_alloc(b->arena, n_panels(&m), m.panel_bytes);
-    b->dtype_params[t->dtype] += t->shape[0] * t->shape[1];
+    m.panels = ql_arena_alloc(b->arena, ql_n_panels(&m), m.panel_bytes);
     if (!b->weights)
         return;
     m.bias = matrix->bias;
@@ -154,7 +150,7 @@ static void pack_worker(void *arg, int worker)
     size_t row_bytes = ql_row_bytes(ql_dtype_get(t->dtype), m->n_cols);
     for (;;) {
         size_t p = atomic_fetch_add(&job->next, 1);
-        if (p >= n_panels(m))
+        if (p >= ql_n_panels(m))
             return;
         size_t first = p * QL_PANEL_ROWS;
         int n_rows = m->n_rows - first < QL_PANEL_ROWS ? (int)(m->n_rows - first) : QL_PANEL_ROWS;
@@ -191,13 +187,10 @@ static ql_code pack_all(const binder *b, ql_pool *pool, ql_progress *progress, v
     return QL_OK;
 }
 
-static uint64_t matrix_bytes(const ql_matrix *m) { return (uint64_t)n_panels(m) * m->panel_bytes; }
+static uint64_t matrix_bytes(const ql_matrix *m) { return (uint64_t)ql_n_panels(m) * m->panel_bytes; }
 
 static void count(const binder *b, ql_weights *w)
 {
-    for (int d = 0; d < QL_DTYPE_END; d++)
-        if (b->dtype_params[d] > b->dtype_params[w->main_dtype])
-            w->main_dtype = (ql_dtype)d;
     for (size_t i = 0; i < ql_source_n_tensors(b->source); i++) {
         const ql_tensor *t = ql_source_tensor_at(b->source, i);
         w->n_params += t->shape[0] * t->shape[1] * t->shape[2] * t->shape[3];

@@ -4,6 +4,17 @@
 #define QL_TENSOR_CODECS_H
 
 #include <stddef.h>
+#include <string.h>
+
+#include "tensor/dtype.h"
+
+// The half at p, which need not be aligned.
+static inline float ql_half_at(const uint8_t *p)
+{
+    uint16_t h;
+    memcpy(&h, p, sizeof h);
+    return ql_f16_to_f32(h);
+}
 
 #define QL_DECODER(type) void ql_decode_##type(const void *blocks, float *out, size_t n)
 #define QL_ENCODER(type) void ql_encode_##type(const float *in, void *blocks, size_t n)

@@ -7,17 +7,10 @@
 
 enum { SUPER = 256 };
 
-static float half_at(const uint8_t *p)
-{
-    uint16_t h;
-    memcpy(&h, p, sizeof h);
-    return ql_f16_to_f32(h);
-}
-
 QL_DECODER(q2_k) // u8 scales[16] (scale | min << 4), qs[64]; f16 d, dmin
 {
     for (const uint8_t *b = blocks; n; n -= SUPER, b += 84, out += SUPER) {
-        float d = half_at(b + 80), dmin = half_at(b + 82);
+        float d = ql_half_at(b + 80), dmin = ql_half_at(b + 82);
         for (int j = 0; j < SUPER; j++) {
             float dl = d * (float)(b[j / 16] & 15), ml = dmin * (float)(b[j / 16] >> 4);
             int q = b[16 + j / 128 * 32 + j % 32] >> j % 128 / 32 * 2 & 3;
@@ -29,7 +22,7 @@ QL_DECODER(q2_k) // u8 scales[16] (scale | min << 4), qs[64]; f16 d, dmin
 QL_DECODER(q3_k) // u8 hmask[32], qs[64], scales[12]; f16 d
 {
     for (const uint8_t *b = blocks; n; n -= SUPER, b += 110, out += SUPER) {
-        float d = half_at(b + 108);
+        float d = ql_half_at(b + 108);
         for (int j = 0; j < SUPER; j++) {
             float dl = d * (float)ql_k3_scale(b + 96, j / 16);
             int low = b[32 + j / 128 * 32 + j % 32] >> j % 128 / 32 * 2 & 3;
@@ -42,7 +35,7 @@ QL_DECODER(q3_k) // u8 hmask[32], qs[64], scales[12]; f16 d
 QL_DECODER(q4_k) // f16 d, dmin; u8 scales[12], qs[128]
 {
     for (const uint8_t *b = blocks; n; n -= SUPER, b += 144, out += SUPER) {
-        float d = half_at(b), dmin = half_at(b + 2);
+        float d = ql_half_at(b), dmin = ql_half_at(b + 2);
         for (int j = 0; j < SUPER; j++) {
             uint8_t scale, min;
             ql_k4_scale_min(b + 4, j / 32, &scale, &min);
@@ -55,7 +48,7 @@ QL_DECODER(q4_k) // f16 d, dmin; u8 scales[12], qs[128]
 QL_DECODER(q5_k) // f16 d, dmin; u8 scales[12], qh[32], qs[128]
 {
     for (const uint8_t *b = blocks; n; n -= SUPER, b += 176, out += SUPER) {
-        float d = half_at(b), dmin = half_at(b + 2);
+        float d = ql_half_at(b), dmin = ql_half_at(b + 2);
         for (int j = 0; j < SUPER; j++) {
             uint8_t scale, min;
             ql_k4_scale_min(b + 4, j / 32, &scale, &min);
@@ -69,7 +62,7 @@ QL_DECODER(q5_k) // f16 d, dmin; u8 scales[12], qh[32], qs[128]
 QL_DECODER(q6_k) // u8 ql[128], qh[64]; i8 scales[16]; f16 d
 {
     for (const uint8_t *b = blocks; n; n -= SUPER, b += 210, out += SUPER) {
-        float d = half_at(b + 208);
+        float d = ql_half_at(b + 208);
         for (int j = 0; j < SUPER; j++) {
             int low = b[j / 128 * 64 + j % 64] >> j % 128 / 64 * 4 & 15;
             int high = b[128 + j / 128 * 32 + j % 32] >> j % 128 / 32 * 2 & 3;
@@ -82,7 +75,7 @@ QL_DECODER(q6_k) // u8 ql[128], qh[64]; i8 scales[16]; f16 d
 QL_DECODER(iq4_xs) // f16 d; u16 scales_h; u8 scales_l[4], qs[128]
 {
     for (const uint8_t *b = blocks; n; n -= SUPER, b += 136, out += SUPER) {
-        float d = half_at(b);
+        float d = ql_half_at(b);
         uint16_t high;
         memcpy(&high, b + 2, sizeof high);
         for (int j = 0; j < SUPER; j++) {

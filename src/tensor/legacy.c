@@ -8,13 +8,6 @@
 
 enum { BLOCK = 32 };
 
-static float half_at(const uint8_t *p)
-{
-    uint16_t h;
-    memcpy(&h, p, sizeof h);
-    return ql_f16_to_f32(h);
-}
-
 static void put_half(uint8_t *p, float f)
 {
     uint16_t h = ql_f32_to_f16(f);
@@ -29,7 +22,7 @@ QL_ENCODER(f32) { memcpy(blocks, in, n * sizeof *in); }
 QL_DECODER(f16)
 {
     for (size_t i = 0; i < n; i++)
-        out[i] = half_at((const uint8_t *)blocks + 2 * i);
+        out[i] = ql_half_at((const uint8_t *)blocks + 2 * i);
 }
 
 QL_ENCODER(f16)
@@ -69,7 +62,7 @@ static int five_bits(const uint8_t *qh, const uint8_t *qs, int j)
 QL_DECODER(q4_0) // f16 d; u8 qs[16]
 {
     for (const uint8_t *b = blocks; n; n -= BLOCK, b += 18, out += BLOCK) {
-        float d = half_at(b);
+        float d = ql_half_at(b);
         for (int j = 0; j < BLOCK; j++)
             out[j] = d * (float)(nibble(b + 2, j) - 8);
     }
@@ -78,7 +71,7 @@ QL_DECODER(q4_0) // f16 d; u8 qs[16]
 QL_DECODER(q4_1) // f16 d, m; u8 qs[16]
 {
     for (const uint8_t *b = blocks; n; n -= BLOCK, b += 20, out += BLOCK) {
-        float d = half_at(b), m = half_at(b + 2);
+        float d = ql_half_at(b), m = ql_half_at(b + 2);
         for (int j = 0; j < BLOCK; j++)
             out[j] = d * (float)nibble(b + 4, j) + m;
     }
@@ -87,7 +80,7 @@ QL_DECODER(q4_1) // f16 d, m; u8 qs[16]
 QL_DECODER(q5_0) // f16 d; u8 qh[4], qs[16]
 {
     for (const uint8_t *b = blocks; n; n -= BLOCK, b += 22, out += BLOCK) {
-        float d = half_at(b);
+        float d = ql_half_at(b);
         for (int j = 0; j < BLOCK; j++)
             out[j] = d * (float)(five_bits(b + 2, b + 6, j) - 16);
     }
@@ -96,7 +89,7 @@ QL_DECODER(q5_0) // f16 d; u8 qh[4], qs[16]
 QL_DECODER(q5_1) // f16 d, m; u8 qh[4], qs[16]
 {
     for (const uint8_t *b = blocks; n; n -= BLOCK, b += 24, out += BLOCK) {
-        float d = half_at(b), m = half_at(b + 2);
+        float d = ql_half_at(b), m = ql_half_at(b + 2);
         for (int j = 0; j < BLOCK; j++)
             out[j] = d * (float)five_bits(b + 4, b + 8, j) + m;
     }
@@ -105,7 +98,7 @@ QL_DECODER(q5_1) // f16 d, m; u8 qh[4], qs[16]
 QL_DECODER(q8_0) // f16 d; i8 qs[32]
 {
     for (const uint8_t *b = blocks; n; n -= BLOCK, b += 34, out += BLOCK) {
-        float d = half_at(b);
+        float d = ql_half_at(b);
         for (int j = 0; j < BLOCK; j++)
             out[j] = d * (float)(int8_t)b[2 + j];
     }
@@ -116,7 +109,7 @@ const int8_t ql_iq4_values[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 1
 QL_DECODER(iq4_nl) // f16 d; u8 qs[16], indices into the table
 {
     for (const uint8_t *b = blocks; n; n -= BLOCK, b += 18, out += BLOCK) {
-        float d = half_at(b);
+        float d = ql_half_at(b);
         for (int j = 0; j < BLOCK; j++)
             out[j] = d * (float)ql_iq4_values[nibble(b + 2, j)];
     }

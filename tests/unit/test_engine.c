@@ -487,13 +487,6 @@ static void the_hosts_float_mode_does_not_matter(void **state)
 }
 #endif
 
-static int remove_tiny(void **state)
-{
-    (void)state;
-    tiny_remove();
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -512,5 +505,5 @@ int main(void)
         cmocka_unit_test(the_hosts_float_mode_does_not_matter),
 #endif
     };
-    return cmocka_run_group_tests_name("engine", tests, NULL, remove_tiny);
+    return cmocka_run_group_tests_name("engine", tests, NULL, tiny_teardown);
 }

@@ -546,13 +546,6 @@ static void bad_files_get_their_line(void **state)
     }
 }
 
-static int remove_tiny(void **state)
-{
-    (void)state;
-    tiny_remove();
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -569,5 +562,5 @@ int main(void)
         cmocka_unit_test(names_and_places_of_tensors),
         cmocka_unit_test(bad_files_get_their_line),
     };
-    return cmocka_run_group_tests_name("gguf", tests, NULL, remove_tiny);
+    return cmocka_run_group_tests_name("gguf", tests, NULL, tiny_teardown);
 }

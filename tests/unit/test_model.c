@@ -119,13 +119,6 @@ static void optional_parts_count(void **state)
         free(logits[i]);
 }
 
-static int remove_tiny(void **state)
-{
-    (void)state;
-    tiny_remove();
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -133,5 +126,5 @@ int main(void)
         cmocka_unit_test(plain_and_llama_3),
         cmocka_unit_test(optional_parts_count),
     };
-    return cmocka_run_group_tests_name("model", tests, NULL, remove_tiny);
+    return cmocka_run_group_tests_name("model", tests, NULL, tiny_teardown);
 }

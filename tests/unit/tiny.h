@@ -16,6 +16,14 @@ static void tiny_remove(void)
     tiny_path[0] = 0;
 }
 
+// A group's teardown.
+static inline int tiny_teardown(void **state)
+{
+    (void)state;
+    tiny_remove();
+    return 0;
+}
+
 // The path of a fresh model made with these arguments; the one before is removed. NULL when the script fails.
 static const char *tiny_make(const char *arguments)
 {
