@@ -22,6 +22,12 @@ static void show_progress(void *user, float fraction)
     fprintf(stderr, "\rloading %d %%", percent);
 }
 
+static void show_line(void *user, const char *line)
+{
+    (void)user;
+    cli_note("%s", line);
+}
+
 ql_model *cli_open_model(const char *path, const ql_model_options *options, bool quiet, int *code)
 {
     ql_model_options with = *options;
@@ -30,6 +36,7 @@ ql_model *cli_open_model(const char *path, const ql_model_options *options, bool
         with.progress = show_progress;
         with.progress_user = &line;
     }
+    with.log = quiet ? NULL : show_line;
     ql_error err = {0};
     ql_model *model = ql_model_open(path, &with, &err);
     if (line.shown >= 0)

@@ -94,6 +94,7 @@ static json_t *row_object(const bench_result *result, const bench_test *test, bo
     json_object_set_new(row, "peak_memory_bytes",
                         result->peak_bytes ? json_integer((json_int_t)result->peak_bytes) : json_null());
     json_object_set_new(row, "load_seconds", json_real(info->load_seconds));
+    json_object_set_new(row, "from_cache", json_boolean(info->from_cache));
     if (!samples)
         return row;
     json_t *ns = json_array(), *ts = json_array();

@@ -18,7 +18,7 @@ enum {
     KEY_VERBOSE = 'v',
     KEY_THREADS = 't',
     KEY_MAX_LENGTH = 0x100,
-    KEY_QUANTIZATION,
+    KEY_QUANTIZATION, KEY_BITS, KEY_NO_CACHE,
     KEY_CHAT_TEMPLATE,
     KEY_MAX_NEW_TOKENS,
     KEY_TOP_K,
@@ -124,6 +124,7 @@ int cli_fail(const ql_error *err)
         {"threads", "--threads"},
         {"max_length", "--max-length"},
         {"quantization", "--quantization"},
+        {"bits", "--bits"},
         {"chat_template", "--chat-template"},
     };
     size_t word = strspn(err->message, "abcdefghijklmnopqrstuvwxyz_");
@@ -156,12 +157,12 @@ static error_t parse_model_option(int key, char *arg, struct argp_state *state)
     cli_options *options = state->input;
     const char *why = NULL;
     uint64_t number;
-    int64_t threads;
+    int64_t value;
     switch (key) {
     case KEY_THREADS:
-        if ((why = cli_parse_integer(arg, INT32_MIN, INT32_MAX, &threads)))
+        if ((why = cli_parse_integer(arg, INT32_MIN, INT32_MAX, &value)))
             return bad_value(options, "threads", arg, why);
-        options->model_options.threads = (int)threads;
+        options->model_options.threads = (int)value;
         return 0;
     case KEY_MAX_LENGTH:
         if ((why = cli_parse_unsigned(arg, UINT32_MAX, &number)))
@@ -170,6 +171,14 @@ static error_t parse_model_option(int key, char *arg, struct argp_state *state)
         return 0;
     case KEY_QUANTIZATION:
         options->model_options.quantization = arg;
+        return 0;
+    case KEY_BITS:
+        if ((why = cli_parse_integer(arg, 0, INT32_MAX, &value)))
+            return bad_value(options, "bits", arg, why);
+        options->model_options.bits = (int)value;
+        return 0;
+    case KEY_NO_CACHE:
+        options->model_options.no_cache = true;
         return 0;
     case KEY_CHAT_TEMPLATE:
         return read_template(options, arg);
@@ -188,7 +197,9 @@ static const struct argp_option model_options[] = {
     {NULL, 0, NULL, 0, "Model:", 2},
     {"threads", KEY_THREADS, "N", 0, "Threads (the physical cores)", 2},
     {"max-length", KEY_MAX_LENGTH, "N", 0, "Context in tokens (the model's, at most 8192)", 2},
-    {"quantization", KEY_QUANTIZATION, "TYPE", 0, "How weights run: auto, as stored, or F32, the reference (auto)", 2},
+    {"quantization", KEY_QUANTIZATION, "TYPE", 0, "How weights run: Q8_0, Q4_K_M, ..., F32 is the reference (auto)", 2},
+    {"bits", KEY_BITS, "N", 0, "The same by number: 2, 3, 4, 5, 6, 8 or 16", 2},
+    {"no-cache", KEY_NO_CACHE, NULL, 0, "Neither read nor keep packed weights", 2},
     {"chat-template", KEY_CHAT_TEMPLATE, "FILE", 0, "Jinja chat template instead of the model's", 2},
     {"quiet", KEY_QUIET, NULL, 0, "No line about loading", 2},
     {"verbose", KEY_VERBOSE, NULL, 0, "Timing at the end, on standard error", 2},

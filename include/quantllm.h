@@ -88,14 +88,27 @@ typedef struct ql_model ql_model;
 /* Called now and then while a model loads, on the calling thread; fraction rises from 0 to 1. */
 typedef void ql_progress(void *user, float fraction);
 
-/* All zero is the default for every field. */
+/* One line (string, no newline) about a decision a user should know of: a type chosen, a tensor that got another type, a
+ * cache that could not be written. On the calling thread. */
+typedef void ql_log(void *user, const char *line);
+
+/* All zero is the default for every field.
+ *
+ * quantization names the type of the weights: "Q2_K", "Q3_K_S|M|L", "Q4_0", "Q4_1", "Q4_K_S|M", "Q5_0", "Q5_1", "Q5_K_S|M",
+ * "Q6_K", "Q8_0", "IQ4_NL", "IQ4_XS", "F16", "BF16", or "F32" for everything in f32, the reference numerics. NULL or
+ * "auto": a GGUF file runs in its own types; anything else in Q8_0 below 1e9 parameters and Q4_K_M from there.
+ * bits says the same by number: 2 Q2_K, 3 Q3_K_M, 4 Q4_K_M, 5 Q5_K_M, 6 Q6_K, 8 Q8_0, 16 the source's 16-bit type. */
 typedef struct ql_model_options {
     int threads;               /* 0: physical cores allowed by affinity and cgroup quota; else 1 to 256 */
     uint32_t max_length;       /* context in tokens; 0: the smaller of the model's own and 8192 */
-    const char *quantization;  /* string; NULL or "auto": as stored; "F32": all in f32, the reference numerics */
+    int bits;                  /* 0: not given; with quantization both must mean the same */
+    const char *quantization;  /* string */
     const char *chat_template; /* string, Jinja source used instead of the file's; NULL: the file's */
+    bool no_cache;             /* neither read nor write the cache of packed weights */
     ql_progress *progress;
     void *progress_user;
+    ql_log *log;
+    void *log_user;
 } ql_model_options;
 
 typedef struct ql_model_info {
@@ -111,6 +124,7 @@ typedef struct ql_model_info {
     uint64_t kv_bytes;         /* key/value cache of one sequence of max_length tokens */
     uint64_t bytes_per_token;  /* weight bytes that decoding one token reads */
     double load_seconds;
+    bool from_cache;           /* the weights are mapped from the packed cache */
     uint32_t n_vocab;
     uint32_t n_layers;
     uint32_t n_embd;
@@ -119,7 +133,10 @@ typedef struct ql_model_info {
     int threads;
 } ql_model_info;
 
-/* Opens a GGUF file and makes it ready to run. options may be NULL. The caller closes the model. */
+/* Opens a model and makes it ready to run: a GGUF file (of a split one any shard), a Hugging Face folder with safetensors,
+ * one .safetensors file with config.json beside it, or a folder of GGUF files ("folder:Q4_K_M" chooses by name).
+ * Weights that had to be quantized are kept in the packed cache, from which the next start maps them. options may be
+ * NULL. The caller closes the model. */
 QL_API ql_model *ql_model_open(const char *path, const ql_model_options *options, ql_error *err);
 
 /* Sessions hold a reference of their own: closing a model while sessions live is safe. NULL is allowed. */
@@ -127,6 +144,28 @@ QL_API void ql_model_close(ql_model *model);
 
 /* Pointers inside *info live as long as the model. */
 QL_API void ql_model_get_info(const ql_model *model, ql_model_info *info);
+
+/* ---- packed cache ----------------------------------------------------------------------------------------------- */
+
+/* Weights quantized and packed once are kept as files in $QUANTLLM_CACHE, else $XDG_CACHE_HOME/quantllm/packed, else
+ * ~/.cache/quantllm/packed; QUANTLLM_CACHE=off turns the cache off. QUANTLLM_CACHE_SIZE caps the total in bytes (suffixes
+ * K M G; default 20G): the least recently used go first. */
+typedef struct ql_packed_entry {
+    const char *path;         /* of the packed file */
+    const char *source;       /* of the model it was made from */
+    const char *quantization;
+    uint64_t bytes;
+    int64_t last_used;        /* seconds since 1970 */
+} ql_packed_entry;
+
+/* The directory (string, ql_free); NULL when the cache is turned off or there is no home. */
+QL_API char *ql_packed_dir(void);
+
+/* What is there, the last used first. *entries is one allocation (ql_free). */
+QL_API ql_code ql_packed_list(ql_packed_entry **entries, size_t *n, ql_error *err);
+
+/* Deletes one packed file of ql_packed_list(); models that run from it go on. */
+QL_API ql_code ql_packed_remove(const char *path, ql_error *err);
 
 /* ---- tokenizer ------------------------------------------------------------------------------------------------- */
 
@@ -138,7 +177,7 @@ enum {
     QL_SKIP_SPECIAL = 4,  /* decode: control tokens give no text */
 };
 
-/* A tokenizer alone, from any GGUF with a vocabulary. The caller closes it. */
+/* A tokenizer alone, from any GGUF with a vocabulary, a folder with tokenizer.json, or that file. The caller closes it. */
 QL_API ql_tokenizer *ql_tokenizer_open(const char *path, ql_error *err);
 QL_API void ql_tokenizer_close(ql_tokenizer *tokenizer);
 
@@ -228,6 +267,10 @@ typedef struct ql_params {
 
 /* temperature 0.7, top_p 0.9, top_k 50, repetition_penalty 1.1, do_sample, max_new_tokens 512, the rest off. */
 QL_API ql_params ql_params_default(void);
+
+/* The model's own recommendation: what generation_config.json says, and each parameter's neutral value where it says
+ * nothing (temperature 1, top_k 0, top_p 1, ..., do_sample false); max_new_tokens 512. */
+QL_API ql_params ql_model_default_params(const ql_model *model);
 
 /* Checks every range; the message is "temperature must be >= 0, got -1". */
 QL_API ql_code ql_params_check(const ql_params *params, ql_error *err);

@@ -6,6 +6,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "engine/choice.h"
+#include "engine/packed.h"
 #include "model/model.h"
 #include "sample/sampler.h"
 #include "text/stream.h"
@@ -14,7 +16,10 @@
 
 struct ql_model {
     atomic_int references;      // the caller's, and one for each session
-    ql_source *source;          // the tokenizer's strings lie in it
+    ql_source *source;
+    ql_source *packed;          // where the weights are mapped from, or NULL
+    ql_packed_place place;
+    ql_packed_writer *writer;   // of the packed file, or NULL
     ql_config config;
     ql_weights weights;
     ql_tokenizer *tokenizer;
@@ -27,13 +32,17 @@ struct ql_model {
     double load_seconds;
 
     char *name;
-    const char *quantization;
+    ql_choice choice;
+    ql_params defaults;         // what the model recommends
     char *template_source;      // NULL: the model has none
     ql_template *tmpl;          // NULL: none, or it does not compile: template_error
     ql_error template_error;
 };
 
 void ql_model_retain(ql_model *model);
+
+// Sampling parameters of generation_config.json; neutral ones where it is absent (data NULL), says nothing or is wrong.
+void ql_defaults_read(ql_str document, ql_params *params, const ql_logger *log);
 
 // Seconds of a clock that never jumps.
 double ql_clock(void);

@@ -3,11 +3,11 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <time.h>
 
 #include "engine/engine.h"
 #include "model/arch.h"
+#include "model/mix.h"
 
 enum { DEFAULT_MAX_LENGTH = 8192 };
 
@@ -40,6 +40,10 @@ static ql_code choose_length(ql_model *m, const ql_model_options *o, ql_error *e
 {
     uint32_t context = m->config.context_length;
     m->max_length = context < DEFAULT_MAX_LENGTH ? context : DEFAULT_MAX_LENGTH;
+    if (ql_config_rope_by_length(&m->config)) {
+        uint32_t original = m->config.rope[QL_ROPE_GLOBAL].original_context_length;
+        m->max_length = original && original < context ? original : context;
+    }
     if (o->max_length > context)
         return ql_fail(err, QL_E_ARGUMENT, "max_length must be at most the model's context of %u, got %u", context,
                        o->max_length);
@@ -48,71 +52,98 @@ static ql_code choose_length(ql_model *m, const ql_model_options *o, ql_error *e
     return QL_OK;
 }
 
-// The type of most weights: what a file is called.
-static ql_dtype main_dtype(const ql_source *source)
+// ---- memory ----
+
+// The name of the largest quantization below `choice` with which weights and cache fit; NULL: none does.
+static const char *what_fits(const ql_model *m, uint64_t cache, uint64_t available)
 {
-    uint64_t n_weights[QL_DTYPE_END] = {0};
-    int best = QL_F32;
-    for (size_t i = 0; i < ql_source_n_tensors(source); i++) {
-        const ql_tensor *t = ql_source_tensor_at(source, i);
-        n_weights[t->dtype] += t->size / ql_dtype_get(t->dtype)->block_bytes * ql_dtype_get(t->dtype)->block;
-        best = n_weights[t->dtype] > n_weights[best] ? (int)t->dtype : best;
+    const ql_mix *mix = m->choice.mix ? m->choice.mix : ql_mix_find(m->choice.name);
+    while (mix && (mix = ql_mix_smaller(mix))) {
+        uint64_t bytes = ql_weights_bytes(&m->weights, &m->config, mix);
+        if (bytes <= available && cache <= available - bytes)
+            return ql_mix_name(mix);
     }
-    return (ql_dtype)best;
+    return NULL;
 }
 
-// Sets *f32 when the whole computation is to run in f32.
-static ql_code choose_quantization(ql_model *m, const ql_model_options *o, bool *f32, ql_error *err)
+// A model that can not fit is refused with figures before anything big is allocated.
+static ql_code check_memory(const ql_model *m, ql_error *err)
 {
-    const char *stored = ql_dtype_get(main_dtype(m->source))->name;
-    const char *asked = o->quantization ? o->quantization : "auto";
-    *f32 = strcasecmp(asked, "F32") == 0;
-    m->quantization = *f32 ? "F32" : stored;
-    m->kv_type = *f32 ? QL_KV_F32 : QL_KV_Q8;
-    if (*f32 || strcasecmp(asked, "auto") == 0 || strcasecmp(asked, stored) == 0)
-        return QL_OK;
-    return ql_fail(err, QL_E_UNSUPPORTED, "quantization \"%s\": this file holds %s; it can run as \"%s\" or as \"F32\"",
-                   asked, stored, stored);
-}
-
-// A model that can not fit is refused with figures before anything is allocated.
-static ql_code check_memory(const ql_model *m, bool f32, ql_error *err)
-{
-    uint64_t weights, cache = ql_cache_bytes(&m->config, m->kv_type, m->max_length);
-    QL_TRY(ql_weights_measure(m->source, &m->config, f32, &weights, err));
-    uint64_t available = ql_memory_available();
+    uint64_t weights = ql_weights_bytes(&m->weights, &m->config, m->choice.mix);
+    uint64_t cache = ql_cache_bytes(&m->config, m->kv_type, m->max_length), available = ql_memory_available();
     double gib = 1.0 / (1 << 30);
-    if (available && (weights > available || cache > available - weights))
-        return ql_fail(err, QL_E_MEMORY,
-                       "%s: needs %.2f GiB (weights %.2f + cache %.2f at max_length %u), %.2f GiB free: try a smaller "
-                       "max_length or a smaller quantization",
-                       ql_source_path(m->source), (double)(weights + cache) * gib, (double)weights * gib,
-                       (double)cache * gib, m->max_length, (double)available * gib);
+    if (!available || (weights <= available && cache <= available - weights))
+        return QL_OK;
+    const char *smaller = what_fits(m, cache, available);
+    return ql_fail(err, QL_E_MEMORY,
+                   "%s: needs %.2f GiB (%s weights %.2f + cache %.2f at max_length %u), %.2f GiB free: %s%s%s",
+                   ql_source_path(m->source), (double)(weights + cache) * gib, m->choice.name, (double)weights * gib,
+                   (double)cache * gib, m->max_length, (double)available * gib,
+                   smaller ? "quantization=" : "no quantization would fit; try a smaller max_length",
+                   smaller ? smaller : "", smaller ? " would fit" : "");
+}
+
+// ---- weights ----
+
+// From the packed cache; false when they are not there. Nothing that is wrong with a packed file is worth a failure.
+static bool load_packed(ql_model *m, const ql_logger *log)
+{
+    ql_error wrong = {0};
+    m->packed = ql_packed_open(&m->place);
+    if (!m->packed)
+        return false;
+    ql_code code = ql_weights_bind(m->packed, &m->config, m->max_length, &m->weights, &wrong);
+    if (code == QL_OK)
+        code = ql_weights_map(&m->weights, &m->config, &wrong);
+    if (code == QL_OK)
+        return true;
+    ql_log_line(log, "the packed file is not used: %s", wrong.message);
+    ql_weights_free(&m->weights);
+    ql_source_close(m->packed);
+    m->packed = NULL;
+    return false;
+}
+
+// Packing weights as they are costs less than 0.2 s up to this size: not worth a second copy on the disk.
+static const uint64_t worth_keeping = 256 << 20;
+
+static ql_code load_source(ql_model *m, const ql_model_options *o, const ql_logger *log, ql_error *err)
+{
+    QL_TRY(ql_weights_bind(m->source, &m->config, m->max_length, &m->weights, err));
+    QL_TRY(check_memory(m, err));
+    ql_pack_options pack = {.mix = m->choice.mix, .kernels = m->kernels, .pool = m->pool, .progress = o->progress,
+                            .progress_user = o->progress_user, .log = *log};
+    QL_TRY(ql_weights_pack(&m->weights, &m->config, &pack, err));
+    if (m->place.path && (m->choice.mix || m->weights.panels.size >= worth_keeping)) {
+        ql_packed_content content = {.source = m->source, .weights = &m->weights, .name = m->name,
+                                     .quantization = m->choice.name};
+        m->writer = ql_packed_write(&m->place, &content, log);
+    }
     return QL_OK;
 }
 
-static ql_code load_weights(ql_model *m, const ql_model_options *o, ql_error *err)
+static ql_code load_weights(ql_model *m, const ql_model_options *o, const ql_logger *log, ql_error *err)
 {
-    bool f32;
     QL_TRY(choose_length(m, o, err));
-    QL_TRY(choose_quantization(m, o, &f32, err));
-    QL_TRY(check_memory(m, f32, err));
+    QL_TRY(ql_choose(m->source, o, log, &m->choice, err));
+    m->kv_type = m->choice.reference ? QL_KV_F32 : QL_KV_Q8;
     const char *isa = getenv("QUANTLLM_ISA");
     m->kernels = ql_kernels_get(isa);
     if (!m->kernels)
         return ql_fail(err, QL_E_ARGUMENT, "QUANTLLM_ISA must be scalar, avx2 or avx512, got \"%s\"", isa);
     QL_TRY(ql_pool_new(&m->pool, o->threads ? o->threads : ql_default_threads(), err));
-    QL_TRY(ql_weights_load(m->source, &m->config, f32, m->max_length, m->pool, o->progress, o->progress_user,
-                           &m->weights, err));
-    return ql_forward_new(&m->config, &m->weights, m->kernels, m->pool, m->kv_type, m->max_length, &m->forward, err);
+    if (!o->no_cache && !m->choice.reference)
+        QL_TRY(ql_packed_locate(m->source, m->name, m->choice.name, &m->place, err));
+    if (!load_packed(m, log))
+        QL_TRY(load_source(m, o, log, err));
+    return QL_OK;
 }
 
-static ql_code load_tokenizer(ql_model *m, ql_error *err)
+static ql_code check_vocabulary(const ql_model *m, ql_error *err)
 {
-    QL_TRY(ql_tokenizer_load(m->source, &m->tokenizer, err));
     uint32_t n = ql_tokenizer_n_vocab(m->tokenizer);
     if (n > m->config.n_vocab)
-        return ql_fail(err, QL_E_FORMAT, "%s: tokenizer.ggml.tokens: %u tokens, token_embd.weight has %u rows",
+        return ql_fail(err, QL_E_FORMAT, "%s: the tokenizer has %u tokens, the embedding %u rows",
                        ql_source_path(m->source), n, m->config.n_vocab);
     return QL_OK;
 }
@@ -120,15 +151,18 @@ static ql_code load_tokenizer(ql_model *m, ql_error *err)
 // A file's template that does not compile leaves a model that can still continue text; the caller's must compile.
 static ql_code load_template(ql_model *m, const ql_model_options *o, ql_error *err)
 {
-    ql_str text = {0};
+    ql_buf text = {0};
+    size_t len;
     if (o->chat_template)
-        text = (ql_str){o->chat_template, strlen(o->chat_template)};
+        ql_buf_append_str(&text, o->chat_template);
     else
-        QL_TRY(ql_source_get_str(m->source, "tokenizer.chat_template", false, &text, err));
-    if (!text.data)
+        QL_TRY(ql_tokenizer_template(m->source, &text, err));
+    if (!text.len && !text.failed && !o->chat_template) {
+        ql_buf_free(&text);
         return QL_OK;
-    QL_TRY(copy_str(text, &m->template_source, err));
-    m->tmpl = ql_template_open(text.data, text.len, ql_tokenizer_bos_str(m->tokenizer),
+    }
+    QL_TRY(ql_buf_take(&text, &m->template_source, &len, err));
+    m->tmpl = ql_template_open(m->template_source, len, ql_tokenizer_bos_str(m->tokenizer),
                                ql_tokenizer_eos_str(m->tokenizer), &m->template_error);
     if (!m->tmpl && o->chat_template) {
         if (err)
@@ -138,30 +172,71 @@ static ql_code load_template(ql_model *m, const ql_model_options *o, ql_error *e
     return QL_OK;
 }
 
+// "org/name" of a path inside the Hugging Face cache (models--org--name/snapshots/...); else the path's last part.
+static ql_code name_of_path(const char *path, char **name, ql_error *err)
+{
+    const char *in_hub = strstr(path, "models--"), *last = path, *end = path + strlen(path);
+    ql_buf buf = {0};
+    size_t len;
+    if (in_hub && strstr(in_hub, "/snapshots/")) {
+        for (const char *c = in_hub + 8; *c != '/'; c++) {
+            bool dashes = c[0] == '-' && c[1] == '-';
+            ql_buf_append_byte(&buf, dashes ? '/' : *c);
+            c += dashes;
+        }
+        return ql_buf_take(&buf, name, &len, err);
+    }
+    while (end > path + 1 && end[-1] == '/')
+        end--;
+    for (const char *c = path; c < end; c++)
+        if (*c == '/' && c + 1 < end)
+            last = c + 1;
+    ql_buf_append(&buf, last, (size_t)(end - last));
+    return ql_buf_take(&buf, name, &len, err);
+}
+
+static ql_code load_name(ql_model *m, const char *path, ql_error *err)
+{
+    ql_str name = {0};
+    if (ql_source_kind_of(m->source) == QL_SOURCE_HF)
+        return name_of_path(path, &m->name, err);
+    QL_TRY(ql_source_get_str(m->source, "general.name", false, &name, err));
+    return copy_str(name, &m->name, err);
+}
+
 static ql_code load(ql_model *m, const char *path, const ql_model_options *o, ql_error *err)
 {
     double start = ql_clock();
-    ql_str name = {0};
+    ql_logger log = {o->log, o->log_user};
     QL_TRY(check_options(o, err));
     QL_TRY(ql_source_open(path, &m->source, err));
+    for (size_t i = 0; ql_source_remark(m->source, i); i++)
+        ql_log_line(&log, "%s", ql_source_remark(m->source, i));
+    QL_TRY(ql_source_check_weights(m->source, err));
     QL_TRY(ql_config_read(m->source, &m->config, err));
-    QL_TRY(load_tokenizer(m, err));
+    QL_TRY(load_name(m, path, err));
+    QL_TRY(ql_tokenizer_load(m->source, &m->tokenizer, err));
+    QL_TRY(check_vocabulary(m, err));
+    QL_TRY(load_weights(m, o, &log, err));
     QL_TRY(load_template(m, o, err));
-    QL_TRY(ql_source_get_str(m->source, "general.name", false, &name, err));
-    QL_TRY(copy_str(name, &m->name, err));
-    QL_TRY(load_weights(m, o, err));
+    ql_defaults_read(ql_source_document(m->source, "generation_config.json"), &m->defaults, &log);
+    QL_TRY(ql_forward_new(&m->config, &m->weights, m->kernels, m->pool, m->kv_type, m->max_length, &m->forward, err));
     m->load_seconds = ql_clock() - start;
     return QL_OK;
 }
 
 static void destroy(ql_model *m)
 {
+    static const ql_logger nobody;
+    ql_packed_finish(m->writer, &nobody);
     ql_forward_free(m->forward);
     ql_weights_free(&m->weights);
     ql_pool_free(m->pool);
     ql_template_close(m->tmpl);
     ql_tokenizer_free(m->tokenizer);
+    ql_source_close(m->packed);
     ql_source_close(m->source);
+    ql_packed_place_free(&m->place);
     pthread_mutex_destroy(&m->turn);
     free(m->template_source);
     free(m->name);
@@ -196,18 +271,19 @@ void ql_model_close(ql_model *model)
 void ql_model_get_info(const ql_model *m, ql_model_info *info)
 {
     *info = (ql_model_info){
-        .architecture = m->config.arch->name,
+        .architecture = m->config.arch->names[ql_source_kind_of(m->source)],
         .name = m->name,
-        .file_type = ql_dtype_get(main_dtype(m->source))->name,
-        .quantization = m->quantization,
+        .file_type = ql_dtype_get(ql_main_dtype(m->source))->name,
+        .quantization = m->choice.name,
         .isa = m->kernels->name,
         .chat_template = m->template_source,
-        .n_params = m->weights.n_params,
+        .n_params = ql_n_params(m->source),
         .file_bytes = ql_source_file_bytes(m->source),
-        .weight_bytes = m->weights.arena.size,
+        .weight_bytes = ql_weights_packed_bytes(&m->weights),
         .kv_bytes = ql_cache_bytes(&m->config, m->kv_type, m->max_length),
         .bytes_per_token = m->weights.bytes_per_token,
         .load_seconds = m->load_seconds,
+        .from_cache = m->packed != NULL,
         .n_vocab = m->config.n_vocab,
         .n_layers = m->config.n_layers,
         .n_embd = m->config.n_embd,

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/utf8.h"
 #include "format/gguf_read.h"
 
 enum {
@@ -16,30 +15,6 @@ enum {
     MAX_COUNT = 65536,      // of keys, and of tensors
     MAX_METADATA = 1 << 30,
 };
-
-const char *const ql_gguf_type_names[QL_GGUF_TYPES] = {"u8",   "i8",  "u16", "i16", "u32", "i32", "f32",
-                                                       "bool", "str", "arr", "u64", "i64", "f64"};
-
-size_t ql_gguf_type_bytes(ql_gguf_type type)
-{
-    static const uint8_t bytes[QL_GGUF_TYPES] = {1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8};
-    return bytes[type];
-}
-
-bool ql_gguf_is_utf8(const void *data, size_t n, size_t *at)
-{
-    const char *s = data;
-    uint32_t cp;
-    for (size_t i = 0; i < n;) {
-        int len = ql_utf8_decode(s + i, n - i, &cp);
-        if (len < 0) {
-            *at = i;
-            return false;
-        }
-        i += (size_t)len;
-    }
-    return true;
-}
 
 // ---- what the file is ----
 
@@ -212,30 +187,11 @@ static ql_code parse_kv(ql_gguf_reader *r, size_t i, ql_gguf_kv *kv)
     return type == QL_GGUF_BOOL ? check_bools(r, kv, 1) : QL_OK;
 }
 
-static int compare_keys(const ql_gguf_kv *a, const ql_gguf_kv *b)
-{
-    int order = memcmp(a->key, b->key, a->key_len < b->key_len ? a->key_len : b->key_len);
-    return order ? order : (a->key_len > b->key_len) - (a->key_len < b->key_len);
-}
-
-// Equal keys stay in the order of the file.
-static int compare_numbers(const void *a, const void *b, void *kvs)
-{
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-    int order = compare_keys((const ql_gguf_kv *)kvs + x, (const ql_gguf_kv *)kvs + y);
-    return order ? order : (x > y) - (x < y);
-}
-
 static ql_code sort_kvs(ql_gguf_reader *r, ql_source *s)
 {
-    for (uint32_t i = 0; i < s->n_kvs; i++)
-        s->kvs_by_key[i] = i;
-    qsort_r(s->kvs_by_key, s->n_kvs, sizeof *s->kvs_by_key, compare_numbers, s->kvs);
-    for (size_t i = 1; i < s->n_kvs; i++) {
-        uint32_t a = s->kvs_by_key[i - 1], b = s->kvs_by_key[i];
-        if (compare_keys(&s->kvs[a], &s->kvs[b]) == 0)
-            return QL_GGUF_FAIL(r, "kv %.*s appears twice (%u, %u)", KEY(&s->kvs[a]), a, b);
-    }
+    uint32_t a, b;
+    if (ql_source_sort_kvs(s, &a, &b))
+        return QL_GGUF_FAIL(r, "kv %.*s appears twice (%u, %u)", KEY(&s->kvs[a]), a, b);
     return QL_OK;
 }
 
@@ -265,26 +221,32 @@ static ql_code check_split(ql_gguf_reader *r, const ql_source *s)
     return QL_OK;
 }
 
-ql_code ql_gguf_parse(const uint8_t *data, size_t size, const char *path, ql_source *source, ql_error *err)
+ql_code ql_gguf_parse_part(const uint8_t *data, size_t size, const char *path, ql_source *source, ql_error *err)
 {
     ql_gguf_reader r = {.data = data, .size = size, .path = path, .err = err};
     uint64_t n_tensors = 0, n_kvs = 0;
     source->path = path;
     QL_TRY(parse_header(&r, &n_tensors, &n_kvs));
     QL_TRY(parse_kvs(&r, source, n_kvs));
-    QL_TRY(check_split(&r, source));
     return ql_gguf_parse_tensors(&r, source, n_tensors);
+}
+
+ql_code ql_gguf_parse(const uint8_t *data, size_t size, const char *path, ql_source *source, ql_error *err)
+{
+    QL_TRY(ql_gguf_parse_part(data, size, path, source, err));
+    return check_split(&(ql_gguf_reader){.path = path, .err = err}, source);
 }
 
 void ql_gguf_clear(ql_source *source)
 {
-    for (size_t i = 0; i < source->n_kvs; i++)
+    for (size_t i = 0; i < source->n_kvs && !source->values.base; i++)
         free(source->kvs[i].items);
     free(source->kvs);
     free(source->kvs_by_key);
     free(source->tensors);
     free(source->tensors_by_name);
     free(source->names);
+    ql_arena_free(&source->values);
     source->kvs = NULL;
     source->tensors = NULL;
     source->kvs_by_key = source->tensors_by_name = NULL;

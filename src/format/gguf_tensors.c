@@ -10,9 +10,11 @@
 enum {
     MAX_NAME = 64,
     MAX_ALIGNMENT = 65536,
+    PANEL_ROWS = 16,
 };
 
-static ql_code check_dtype(ql_gguf_reader *r, const char *name, uint32_t type)
+// In files of ours type numbers from QL_PACKED_TYPE on are panels.
+static ql_code read_dtype(ql_gguf_reader *r, const ql_source *s, ql_tensor *t, uint32_t type)
 {
     static const char *const removed[] = {
         [4] = "Q4_2", [5] = "Q4_3", [31] = "Q4_0_4_4", [32] = "Q4_0_4_8", [33] = "Q4_0_8_8",
@@ -21,13 +23,19 @@ static ql_code check_dtype(ql_gguf_reader *r, const char *name, uint32_t type)
         [9] = "Q8_1", [15] = "Q8_K", [16] = "IQ2_XXS", [17] = "IQ2_XS", [18] = "IQ3_XXS", [19] = "IQ1_S",
         [21] = "IQ3_S", [22] = "IQ2_S", [24] = "I8", [25] = "I16", [26] = "I32", [27] = "I64", [28] = "F64",
         [29] = "IQ1_M", [34] = "TQ1_0", [35] = "TQ2_0", [39] = "MXFP4"};
-    if (ql_dtype_get(type))
+    bool packed = s->allow_packed && type >= QL_PACKED_TYPE;
+    uint32_t number = packed ? type - QL_PACKED_TYPE : type;
+    bool is_removed = number < sizeof removed / sizeof *removed && removed[number]; // two of them are F8 here
+    if (!is_removed && ql_dtype_get(number)) {
+        t->dtype = (ql_dtype)number;
+        t->packed = packed;
         return QL_OK;
-    if (type < sizeof removed / sizeof *removed && removed[type])
-        return QL_GGUF_FAIL(r, "tensor %s: type %s was removed, convert again", name, removed[type]);
+    }
+    if (is_removed)
+        return QL_GGUF_FAIL(r, "tensor %s: type %s was removed, convert again", t->name, removed[number]);
     if (type < sizeof other / sizeof *other && other[type])
-        return QL_GGUF_FAIL_CODE(r, QL_E_UNSUPPORTED, "tensor %s: type %s is not supported", name, other[type]);
-    return QL_GGUF_FAIL(r, "tensor %s: unknown type %" PRId32, name, (int32_t)type);
+        return QL_GGUF_FAIL_CODE(r, QL_E_UNSUPPORTED, "tensor %s: type %s is not supported", t->name, other[type]);
+    return QL_GGUF_FAIL(r, "tensor %s: unknown type %" PRId32, t->name, (int32_t)type);
 }
 
 static ql_code parse_name(ql_gguf_reader *r, size_t i, char *name, size_t *name_len)
@@ -49,15 +57,17 @@ static ql_code parse_name(ql_gguf_reader *r, size_t i, char *name, size_t *name_
     return QL_OK;
 }
 
-// Rows must be whole blocks, and the bytes of all must be a number.
+// Rows must be whole blocks, and the bytes of all must be a number. Panels have whole sixteens of rows (of each matrix,
+// when there are several) and the bytes of that many rows.
 static ql_code measure(ql_gguf_reader *r, ql_tensor *t)
 {
     const ql_dtype_info *info = ql_dtype_get(t->dtype);
-    uint64_t n_rows, n_weights, size;
+    uint64_t n_rows = t->shape[1], n_weights, size;
+    bool fits = !t->packed || ql_round_up_u64(n_rows, PANEL_ROWS, &n_rows);
     if (t->shape[0] % info->block)
         return QL_GGUF_FAIL(r, "tensor %s: row of %" PRIu64 " is not a multiple of %u (%s)", t->name, t->shape[0],
                             info->block, info->name);
-    if (!ql_mul_u64(t->shape[1], t->shape[2], &n_rows) || !ql_mul_u64(n_rows, t->shape[3], &n_rows) ||
+    if (!fits || !ql_mul_u64(n_rows, t->shape[2], &n_rows) || !ql_mul_u64(n_rows, t->shape[3], &n_rows) ||
         !ql_mul_u64(t->shape[0] / info->block, info->block_bytes, &size) || !ql_mul_u64(size, n_rows, &size) ||
         !ql_mul_u64(n_rows, t->shape[0], &n_weights) || n_weights > INT64_MAX ||
         size > INT64_MAX - MAX_ALIGNMENT) // and padded to any alignment
@@ -67,7 +77,8 @@ static ql_code measure(ql_gguf_reader *r, ql_tensor *t)
 }
 
 // One tensor info; offset is relative to the data section, whose place is not known yet. name has room for any.
-static ql_code parse_tensor(ql_gguf_reader *r, size_t i, char *name, size_t *name_len, ql_tensor *t, uint64_t *offset)
+static ql_code parse_tensor(ql_gguf_reader *r, const ql_source *s, size_t i, char *name, size_t *name_len, ql_tensor *t,
+                            uint64_t *offset)
 {
     uint32_t type;
     QL_TRY(parse_name(r, i, name, name_len));
@@ -81,20 +92,11 @@ static ql_code parse_tensor(ql_gguf_reader *r, size_t i, char *name, size_t *nam
             return ql_gguf_ends_inside(r, "tensor", i);
     if (!ql_gguf_take_u32(r, &type) || !ql_gguf_take_u64(r, offset))
         return ql_gguf_ends_inside(r, "tensor", i);
-    QL_TRY(check_dtype(r, name, type));
-    t->dtype = (ql_dtype)type;
+    QL_TRY(read_dtype(r, s, t, type));
     return measure(r, t);
 }
 
 // ---- order ----
-
-// Equal names stay in the order of the file.
-static int compare_names(const void *a, const void *b, void *tensors)
-{
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-    int order = strcmp(((const ql_tensor *)tensors)[x].name, ((const ql_tensor *)tensors)[y].name);
-    return order ? order : (x > y) - (x < y);
-}
 
 // Empty tensors come before the one that begins where they are.
 static int compare_places(const void *a, const void *b, void *tensors)
@@ -113,16 +115,6 @@ static void sort(uint32_t *numbers, const ql_source *s, int compare(const void *
     for (uint32_t i = 0; i < s->n_tensors; i++)
         numbers[i] = i;
     qsort_r(numbers, s->n_tensors, sizeof *numbers, compare, s->tensors);
-}
-
-static ql_code check_twice(ql_gguf_reader *r, const ql_source *s)
-{
-    for (size_t i = 1; i < s->n_tensors; i++) {
-        const char *name = s->tensors[s->tensors_by_name[i]].name;
-        if (strcmp(s->tensors[s->tensors_by_name[i - 1]].name, name) == 0)
-            return QL_GGUF_FAIL(r, "tensor %s appears twice", name);
-    }
-    return QL_OK;
 }
 
 static ql_code check_overlap(ql_gguf_reader *r, const ql_source *s)
@@ -187,11 +179,12 @@ static ql_code parse_infos(ql_gguf_reader *r, ql_source *s, uint64_t n, uint64_t
         return ql_fail_memory(r->err, bytes + (n + 1) * (sizeof *s->tensors + sizeof *s->tensors_by_name));
     size_t at = 0, len = 0;
     for (size_t i = 0; i < n; i++, at += len + 1) {
-        QL_TRY(parse_tensor(r, i, s->names + at, &len, &s->tensors[i], &offsets[i]));
+        QL_TRY(parse_tensor(r, s, i, s->names + at, &len, &s->tensors[i], &offsets[i]));
         s->n_tensors = i + 1;
     }
-    sort(s->tensors_by_name, s, compare_names);
-    QL_TRY(check_twice(r, s));
+    const ql_tensor *twice;
+    if (ql_source_sort_tensors(s, &twice))
+        return QL_GGUF_FAIL(r, "tensor %s appears twice", twice->name);
     return place(r, s, offsets);
 }
 

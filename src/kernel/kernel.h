@@ -58,6 +58,9 @@ size_t ql_kv_row_bytes(ql_kv_type type, int head_dim); // of k, of k_left and of
 // RoPE pairs: NORM rotates (x[2i], x[2i+1]), NEOX rotates (x[i], x[i + n_rot/2]).
 typedef enum ql_rope_kind { QL_ROPE_NORM, QL_ROPE_NEOX } ql_rope_kind;
 
+// The function between the two halves of a feed-forward network. GELU (Hendrycks and Gimpel 2016) by its tanh form or by erf.
+typedef enum ql_activation { QL_SILU, QL_GELU_TANH, QL_GELU_ERF, QL_ACTIVATION_COUNT } ql_activation;
+
 typedef struct ql_kernels {
     const char *name; // "scalar", "avx2", "avx512"
 
@@ -65,6 +68,9 @@ typedef struct ql_kernels {
     // panels: the matrix's first panel; acts: quads of the dtype's ql_act. n_cols a multiple of the dtype's block.
     void (*matmul[QL_DTYPE_END])(const uint8_t *panels, size_t n_cols, const void *acts, size_t n_tokens, float *y,
                                  size_t ldy, size_t p_begin, size_t p_end);
+
+    // Quantizes n weights, a multiple of the block, as the tensor room's encode does. NULL: that one is to be used.
+    void (*encode[QL_DTYPE_END])(const float *in, void *blocks, size_t n);
 
     // Stores x [n_cols] as row `row` (0..) of the quads at acts. Q32 and Q256: per block, amax = max |x|,
     // d = amax / 127, q = round to nearest even(x * (127 / amax)), 0 when amax is 0.

@@ -4,6 +4,7 @@
 // vpmaddubsw sums two products into 16 bits, where 255 * 127 * 2 does not fit. Weights of up to 6 bits add several
 // pairs before they are widened, as many as can not overflow; wider ones ("wide") are signed here and go in as
 // magnitudes, their signs on the activations: 2 * 128 * 127 fits.
+#include "kernel/encode.h"
 #include "kernel/layout.h"
 #include "kernel/levels.h"
 #include "kernel/vec.h"
@@ -304,4 +305,5 @@ INLINE vf vf_weights(ql_dtype dtype, const uint8_t *p)
 #include "kernel/float_x86.inc"
 
 #define LEVEL avx2
+#define ENCODERS QL_ENCODE_TABLE(avx2),
 #include "kernel/matmul_table.inc"

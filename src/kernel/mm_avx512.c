@@ -5,6 +5,7 @@
 // The one trick: a k-group of an activation is a 4-byte operand that vpdpbusd broadcasts from memory by itself; the
 // compiler does not form that operand, so it is written out. A type's zero point costs nothing: accumulators start
 // with minus the sum of the activations, shifted.
+#include "kernel/encode.h"
 #include "kernel/layout.h"
 #include "kernel/levels.h"
 #include "kernel/vec.h"
@@ -237,4 +238,5 @@ INLINE vf vf_weights(ql_dtype dtype, const uint8_t *p)
 #include "kernel/float_x86.inc"
 
 #define LEVEL avx512
+#define ENCODERS QL_ENCODE_TABLE(avx512),
 #include "kernel/matmul_table.inc"

@@ -187,4 +187,5 @@ static void write_q256(const float *x, size_t n_cols, size_t row, void *acts)
 }
 
 #define LEVEL scalar
+#define ENCODERS // the tensor room's
 #include "kernel/matmul_table.inc"

@@ -74,7 +74,7 @@ static void write_rows(worker *w, const float *rows, size_t ld, size_t n_cols, c
     for (size_t row = begin; row < end; row++) {
         const float *x = rows + row * ld;
         if (norm) {
-            w->f->kernels->rms_norm(x, norm, w->f->config->rms_norm_eps, n_cols, w->normed);
+            w->f->kernels->rms_norm(x, norm, w->f->config->norm_eps, n_cols, w->normed);
             x = w->normed;
         }
         write_row(w, x, n_cols, row, kinds, acts);
@@ -140,7 +140,7 @@ static void matmul(worker *w, const ql_matrix *m, const input *in, size_t n, flo
 static void project_qkv(worker *w, const ql_layer *layer)
 {
     ql_forward *f = w->f;
-    input in = prepare(w, f->x, f->ld_embd, f->config->n_embd, layer->attn_norm,
+    input in = prepare(w, f->x, f->ld_embd, f->config->n_embd, layer->attn_norm.weight,
                        kind_of(&layer->q) | kind_of(&layer->k) | kind_of(&layer->v), f->n_rows);
     const ql_matrix *m[3] = {&layer->q, &layer->k, &layer->v};
     float *y[3] = {f->q, f->k, f->v};
@@ -174,8 +174,8 @@ static void rotate_and_store(worker *w, size_t layer)
             const float *cos_sin = f->cos_sin + row * c->n_rot;
             float *q = f->q + row * f->ld_q + head * group * d;
             float *k = f->k + row * f->ld_kv + head * d, *v = f->v + row * f->ld_kv + head * d;
-            f->kernels->rope(q, cos_sin, group, d, c->n_rot, c->rope.kind);
-            f->kernels->rope(k, cos_sin, 1, d, c->n_rot, c->rope.kind);
+            f->kernels->rope(q, cos_sin, group, d, c->n_rot, c->rope_kind);
+            f->kernels->rope(k, cos_sin, 1, d, c->n_rot, c->rope_kind);
             f->kernels->kv_write[f->kv_type](kv_of(f, &f->rows[row], layer, head), f->rows[row].pos, k, v, d);
         }
     next_stage(w);
@@ -285,7 +285,7 @@ static void project_residual(worker *w, const ql_matrix *m, const float *rows, s
 static void gate_and_up(worker *w, const ql_layer *layer)
 {
     ql_forward *f = w->f;
-    input in = prepare(w, f->x, f->ld_embd, f->config->n_embd, layer->ffn_norm,
+    input in = prepare(w, f->x, f->ld_embd, f->config->n_embd, layer->ffn_norm.weight,
                        kind_of(&layer->gate) | kind_of(&layer->up), f->n_rows);
     size_t total = ql_n_panels(&layer->gate), begin, end;
     while (claim(w, total, panel_chunk(f, total), &begin, &end)) {
@@ -313,7 +313,7 @@ static void embed(worker *w)
         for (size_t row = begin; row < end; row++) {
             ql_panel_row(m->dtype, m->panels, m->n_cols, (size_t)f->rows[row].token, f->x + row * f->ld_embd);
             for (size_t i = 0; i < c->n_rot / 2; i++) {
-                double angle = f->rows[row].pos * f->weights->inv_freq[i], scale = f->weights->rope_attn_factor;
+                double angle = f->rows[row].pos * f->weights->inv_freq[0][i], scale = f->weights->rope_attn_factor[0];
                 f->cos_sin[row * c->n_rot + 2 * i] = (float)(cos(angle) * scale);
                 f->cos_sin[row * c->n_rot + 2 * i + 1] = (float)(sin(angle) * scale);
             }
@@ -333,7 +333,7 @@ static void head(worker *w)
             if (f->rows[row].want_logits)
                 memcpy(f->y + n++ * f->ld_embd, f->x + row * f->ld_embd, f->config->n_embd * sizeof(float));
     next_stage(w);
-    input in = prepare(w, f->y, f->ld_embd, f->config->n_embd, f->weights->output_norm, kind_of(m), f->n_logits);
+    input in = prepare(w, f->y, f->ld_embd, f->config->n_embd, f->weights->output_norm.weight, kind_of(m), f->n_logits);
     size_t total = ql_n_panels(m), begin, end;
     while (claim(w, total, panel_chunk(f, total), &begin, &end))
         matmul(w, m, &in, f->n_logits, f->logits, f->ld_logits, begin, end);

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Lays out the scratch memory of forward(): one arena, measured before it is allocated.
+#include <math.h>
 #include <stdlib.h>
 
+#include "model/arch.h"
 #include "model/forward.h"
 
 enum { STAGES_PER_LAYER = 12 }; // at most; one more barrier in a layer needs one more counter here
@@ -81,9 +83,57 @@ static void layout(ql_arena *arena, ql_forward *f, unsigned kinds, uint32_t max_
     }
 }
 
+// What the architecture table describes and forward() does not compute: refused by name, never left out.
+static const char *missing_feature(const ql_config *c, const ql_weights *w)
+{
+    const ql_layer *l = &w->layers[0];
+    if (c->norm != QL_NORM_RMS)
+        return "LayerNorm";
+    if (c->qk_norm != QL_QK_NORM_NONE)
+        return "normalized queries and keys";
+    if (c->parallel_residual)
+        return "parallel attention and feed-forward";
+    if (!l->attn_norm.weight || !l->ffn_norm.weight || l->attn_post_norm.weight || l->ffn_post_norm.weight)
+        return "norms behind attention and feed-forward";
+    if (c->n_experts)
+        return "a mixture of experts";
+    if (!c->gated || c->activation != QL_SILU)
+        return "a feed-forward other than SwiGLU";
+    if (c->learned_positions || !c->n_rot)
+        return "positions other than RoPE";
+    if (c->embd_scale != 1 || c->residual_scale != 1 || c->logit_scale != 1 || c->attn_softcap != 0 || c->logit_softcap != 0)
+        return "scaled or capped activations";
+    if (fabsf(c->attn_scale * sqrtf((float)c->head_dim) - 1) > 1e-6f)
+        return "an attention scale of its own";
+    return NULL;
+}
+
+static const char *missing_layer_feature(const ql_config *c, uint32_t max_length)
+{
+    for (uint32_t i = 0; i < c->n_layers; i++) {
+        if (c->plan[i].rope != QL_ROPE_GLOBAL)
+            return "layers with different positions";
+        if (c->plan[i].windowed && c->window < max_length)
+            return "a sliding window shorter than max_length";
+    }
+    return NULL;
+}
+
+static ql_code check_features(const ql_config *c, const ql_weights *w, uint32_t max_length, ql_error *err)
+{
+    const char *what = missing_feature(c, w);
+    if (!what)
+        what = missing_layer_feature(c, max_length);
+    if (!what)
+        return QL_OK;
+    return ql_fail(err, QL_E_UNSUPPORTED, "architecture \"%s\" with %s is not supported yet", c->arch->names[0]
+                   ? c->arch->names[0] : c->arch->names[1], what);
+}
+
 ql_code ql_forward_new(const ql_config *config, const ql_weights *weights, const ql_kernels *kernels, ql_pool *pool,
                        ql_kv_type kv_type, uint32_t max_length, ql_forward **forward, ql_error *err)
 {
+    QL_TRY(check_features(config, weights, max_length, err));
     ql_forward *f = calloc(1, sizeof *f);
     if (!f)
         return ql_fail_memory(err, sizeof *f);

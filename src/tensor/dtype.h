@@ -24,7 +24,9 @@ typedef enum ql_dtype {
     QL_IQ4_NL = 20,
     QL_IQ4_XS = 23,
     QL_BF16 = 30,
-    QL_DTYPE_END = 31
+    QL_F8_E4M3 = 32, // not GGUF: of safetensors, decode alone
+    QL_F8_E5M2 = 33,
+    QL_DTYPE_END = 34
 } ql_dtype;
 
 typedef struct ql_dtype_info {

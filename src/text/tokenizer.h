@@ -20,6 +20,11 @@
 ql_code ql_tokenizer_load(const ql_source *source, ql_tokenizer **tokenizer, ql_error *err);
 void ql_tokenizer_free(ql_tokenizer *tokenizer);
 
+// Appends the source's chat template; nothing when it has none. GGUF: tokenizer.chat_template. Hugging Face:
+// chat_template.jinja, else tokenizer_config.json's (a string, or of a list of named ones "default"), else
+// chat_template.json's.
+ql_code ql_tokenizer_template(const ql_source *source, ql_buf *text, ql_error *err);
+
 typedef struct ql_ids {
     int32_t *data; // malloc
     size_t n, cap;

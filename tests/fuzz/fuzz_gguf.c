@@ -3,7 +3,7 @@
 // its exact size, so a read outside is seen.
 //
 //     clang -g -fsanitize=fuzzer,address,undefined -D_GNU_SOURCE -DQL_VERSION='"fuzz"' -Iinclude -Isrc \
-//         tests/fuzz/fuzz_gguf.c src/base/*.c src/tensor/*.c src/format/*.c -lm -lpthread -o fuzz_gguf
+//         tests/fuzz/fuzz_gguf.c src/base/*.c src/tensor/*.c src/format/*.c -ljansson -lm -lpthread -o fuzz_gguf
 #include <stdlib.h>
 
 #include "../unit/gguf_walk.h"

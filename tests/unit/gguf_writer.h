@@ -141,9 +141,9 @@ static inline ql_buf gguf_finish(gguf_writer *w)
 
 static inline void gguf_save(gguf_writer *w, char *path, size_t path_size)
 {
-    const char *folder = getenv("TMPDIR");
+    const char *base = getenv("TMPDIR");
     ql_buf file = gguf_finish(w);
-    snprintf(path, path_size, "%s/quantllm-test-XXXXXX", folder ? folder : P_tmpdir);
+    snprintf(path, path_size, "%s/quantllm-test-XXXXXX", base ? base : P_tmpdir);
     int fd = mkstemp(path);
     assert_true(fd >= 0);
     assert_int_equal(write(fd, file.data, file.len), file.len);

@@ -274,8 +274,10 @@ static void wrong_use_is_told(void **state)
     static const struct { ql_model_options options; ql_code code; const char *message; } wrong[] = {
         {{.threads = -1}, QL_E_ARGUMENT, "threads must be 1 to 256, or 0 for all cores, got -1"},
         {{.max_length = 100000}, QL_E_ARGUMENT, "max_length must be at most the model's context of 256, got 100000"},
-        {{.quantization = "Q2_K"}, QL_E_UNSUPPORTED,
-         "quantization \"Q2_K\": this file holds Q4_1; it can run as \"Q4_1\" or as \"F32\""},
+        {{.quantization = "Q9_K"}, QL_E_ARGUMENT, "quantization must be one of Q2_K, Q3_K_S,"},
+        {{.bits = 7}, QL_E_ARGUMENT, "bits must be 2, 3, 4, 5, 6, 8 or 16, got 7"},
+        {{.bits = 4, .quantization = "Q8_0"}, QL_E_ARGUMENT,
+         "bits 4 means Q4_K_M, quantization says Q8_0: give one of them"},
         {{.chat_template = "{% if %}"}, QL_E_TEMPLATE, "chat_template:1:"},
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {

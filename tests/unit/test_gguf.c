@@ -177,7 +177,7 @@ static void every_type_of_tensor(void **state)
     gguf_writer w = gguf_new();
     size_t n = 0;
     for (uint32_t type = 0; type < QL_DTYPE_END; type++)
-        if (ql_dtype_get(type)) {
+        if (ql_dtype_get(type) && type != QL_F8_E4M3 && type != QL_F8_E5M2) { // not GGUF's
             gguf_tensor(&w, ql_dtype_get(type)->name, (ql_dtype)type, 2, (uint64_t[]){512, 3}, NULL);
             n++;
         }
@@ -240,8 +240,8 @@ static void files_are_opened_by_path(void **state)
     assert_string_equal(err.message, line);
     unlink(path);
     assert_int_equal(ql_source_open(path, &s, &err), QL_E_NOT_FOUND);
-    assert_int_equal(ql_source_open(".", &s, &err), QL_E_FORMAT);
-    assert_string_equal(err.message, ".: is a directory, expected a model file");
+    assert_int_equal(ql_source_open("/proc", &s, &err), QL_E_NOT_FOUND);
+    assert_string_equal(err.message, "/proc: holds no model: config.json with model.safetensors, or a .gguf file");
     ql_source_close(NULL);
 }
 
@@ -526,7 +526,7 @@ static void bad_files_get_their_line(void **state)
         {33, QL_E_FORMAT, "bos_token_id 999999: vocabulary has 288"},
         {34, QL_E_FORMAT, "kv x.y: nested arrays are not supported"},
         {35, QL_E_FORMAT, "kv x.y: array of 4611686018427387904 u32 cannot fit in "},
-        {36, QL_E_FORMAT, "llama.attention.layer_norm_rms_epsilon nan: > 0 and < 1"},
+        {36, QL_E_FORMAT, "llama.attention.layer_norm_rms_epsilon nan: > 0 and <= 1"},
         {37, QL_E_FORMAT, "llama.context_length 0: 1 to "},
         {38, QL_E_UNSUPPORTED, "architecture \"zzz\" is not supported (supported: "},
         {39, QL_E_FORMAT, "general.architecture: u32, expected str"},

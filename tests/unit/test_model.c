@@ -21,7 +21,7 @@ static void frequencies_of(const char *arguments, uint32_t max_length, double *i
     ql_source *source;
     ql_config config;
     if (ql_source_open(tiny_make(arguments), &source, &err) != QL_OK || ql_config_read(source, &config, &err) != QL_OK ||
-        ql_rope_frequencies(source, &config, max_length, inv_freq, factor, &err) != QL_OK)
+        ql_rope_frequencies(source, &config, QL_ROPE_GLOBAL, max_length, inv_freq, factor, &err) != QL_OK)
         fail_msg("%s", err.message);
     assert_int_equal(config.n_rot, 2 * N_FREQUENCIES);
     for (int i = 0; i < N_FREQUENCIES; i++)

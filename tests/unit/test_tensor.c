@@ -67,7 +67,8 @@ static void codecs_are_those_of_the_reference(void **state)
         free(decoded);
         p += n_bytes + n * sizeof *decoded;
         uint32_t n_encoded = take_u32(&p);
-        assert_int_equal(n_encoded != 0, info->encode != NULL);
+        // The golden has the encoders that are ggml's to the bit; the others search for less error: test_encode.c.
+        assert_true(!n_encoded || info->encode);
         if (n_encoded) {
             assert_int_equal(n_encoded, ql_row_bytes(info, n_input));
             same_encoding(info, input, p, n_input);

@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: MIT
+// Owns the content of a packed file and its writing, on a thread of its own: generation begins while the file is written.
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "engine/packed.h"
+#include "format/gguf_write.h"
+#include "model/bind.h"
+
+// Bytes that go to one place in the file.
+typedef struct piece {
+    const void *data;
+    uint64_t size, offset;
+} piece;
+
+struct ql_packed_writer {
+    pthread_t thread;
+    int fd;                 // of `part`, locked
+    char *dir, *path, *part;
+    ql_buf header;
+    piece *pieces;          // [n_pieces] tensors, in their order in the file
+    size_t n_pieces;
+    uint64_t size;          // of the file
+    int reason;             // errno of what went wrong, 0
+};
+
+// ---- content ----
+
+// Tensors that rotations are read from stay as they are.
+static bool is_rope_tensor(const ql_tensor *t) { return strncmp(t->name, "rope_", 5) == 0; }
+
+static void declare_matrix(ql_gguf_writer *g, piece *p, const ql_bound *b)
+{
+    const ql_matrix *m = b->matrix;
+    const uint64_t shape[2] = {m->n_cols, m->n_rows};
+    *p = (piece){.data = m->panels, .size = (uint64_t)ql_n_panels(m) * m->panel_bytes};
+    ql_gguf_put_tensor(g, b->name, QL_PACKED_TYPE + (uint32_t)m->dtype, 2, shape, p->size);
+}
+
+static void declare_tensors(ql_gguf_writer *g, ql_packed_writer *w, const ql_packed_content *c)
+{
+    const ql_binding *binding = c->weights->binding;
+    for (size_t i = 0; i < binding->n_matrices; i++)
+        declare_matrix(g, &w->pieces[w->n_pieces++], &binding->matrices[i]);
+    for (size_t i = 0; i < binding->n_vectors; i++) {
+        const ql_bound_vector *v = &binding->vectors[i];
+        w->pieces[w->n_pieces++] = (piece){.data = v->values, .size = v->n * sizeof(float)};
+        ql_gguf_put_tensor(g, v->name, QL_F32, 1, &v->n, v->n * sizeof(float));
+    }
+    for (size_t i = 0; i < ql_source_n_tensors(c->source); i++) {
+        const ql_tensor *t = ql_source_tensor_at(c->source, i);
+        if (!is_rope_tensor(t))
+            continue;
+        w->pieces[w->n_pieces++] = (piece){.data = t->data, .size = t->size};
+        ql_gguf_put_tensor(g, t->name, (uint32_t)t->dtype, t->n_dims, t->shape, t->size);
+    }
+}
+
+static void put_text(ql_gguf_writer *g, const char *key, const char *text)
+{
+    ql_gguf_put_str(g, key, (ql_str){text, strlen(text)});
+}
+
+static void put_labels(ql_gguf_writer *g, const ql_packed_place *place, const ql_packed_content *c)
+{
+    // The tokenizer is loaded from the source itself: its tables are most of a header.
+    static const char *const except[] = {"tokenizer.ggml.tokens", "tokenizer.ggml.scores", "tokenizer.ggml.token_type",
+                                         "tokenizer.ggml.merges", "tokenizer.chat_template", NULL};
+    ql_gguf_put_keys_of(g, c->source, except);
+    put_text(g, "quantllm.identity", place->identity);
+    put_text(g, "quantllm.source_path", ql_source_path(c->source));
+    put_text(g, "quantllm.name", c->name);
+    put_text(g, "quantllm.quantization", c->quantization);
+}
+
+static ql_code compose(ql_packed_writer *w, const ql_packed_place *place, const ql_packed_content *c, ql_error *err)
+{
+    const ql_binding *binding = c->weights->binding;
+    size_t n = binding->n_matrices + binding->n_vectors + ql_source_n_tensors(c->source);
+    if (!(w->pieces = calloc(n, sizeof *w->pieces)))
+        return ql_fail_memory(err, n * sizeof *w->pieces);
+    ql_gguf_writer *g = ql_gguf_writer_new(64);
+    put_labels(g, place, c);
+    declare_tensors(g, w, c);
+    ql_code code = ql_gguf_writer_finish(g, &w->header, err);
+    for (size_t i = 0; code == QL_OK && i < w->n_pieces; i++)
+        w->pieces[i].offset = ql_gguf_writer_offset(g, i);
+    w->size = code == QL_OK ? ql_gguf_writer_file_bytes(g) : 0;
+    ql_gguf_writer_free(g);
+    return code;
+}
+
+// ---- writing ----
+
+static void put(ql_packed_writer *w, const void *data, uint64_t size, uint64_t offset)
+{
+    const char *at = data;
+    while (size && !w->reason) {
+        ssize_t n = pwrite(w->fd, at, size < (64 << 20) ? size : (64 << 20), (off_t)offset);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0) {
+            w->reason = n ? errno : ENOSPC;
+            return;
+        }
+        at += n;
+        size -= (uint64_t)n;
+        offset += (uint64_t)n;
+    }
+}
+
+static void sync_dir(const char *dir)
+{
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0) {
+        fsync(fd);
+        close(fd);
+    }
+}
+
+static void *write_file(void *arg)
+{
+    ql_packed_writer *w = arg;
+    put(w, w->header.data, w->header.len, 0);
+    for (size_t i = 0; i < w->n_pieces; i++)
+        put(w, w->pieces[i].data, w->pieces[i].size, w->pieces[i].offset);
+    if (!w->reason && (fsync(w->fd) != 0 || rename(w->part, w->path) != 0))
+        w->reason = errno;
+    if (!w->reason)
+        sync_dir(w->dir);
+    return NULL;
+}
+
+// Signals are the host program's: none is handled on this thread, and a file size limit is an error of write().
+static int start(ql_packed_writer *w)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int failed = pthread_create(&w->thread, NULL, write_file, w);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return failed;
+}
+
+static void make_dirs(const char *dir)
+{
+    char *path = strdup(dir);
+    for (char *c = path; c && *c; c++)
+        if (*c == '/' && c > path) {
+            *c = 0;
+            mkdir(path, 0700);
+            *c = '/';
+        }
+    if (path)
+        mkdir(path, 0700);
+    free(path);
+}
+
+static void destroy(ql_packed_writer *w)
+{
+    if (w->fd >= 0)
+        close(w->fd); // and with it the lock
+    ql_buf_free(&w->header);
+    free(w->pieces);
+    free(w->dir);
+    free(w->path);
+    free(w->part);
+    free(w);
+}
+
+// Reserves the file's room: an errno, 0 also where the file system can not reserve (then write() finds out). A limit on
+// file sizes sends a signal beside the error: it is taken back.
+static int reserve(int fd, uint64_t size)
+{
+    sigset_t limit, before;
+    const struct timespec now = {0};
+    sigemptyset(&limit);
+    sigaddset(&limit, SIGXFSZ);
+    pthread_sigmask(SIG_BLOCK, &limit, &before);
+    int reason = fallocate(fd, 0, 0, (off_t)size) == 0 ? 0 : errno;
+    if (reason == EFBIG && !sigismember(&before, SIGXFSZ))
+        sigtimedwait(&limit, NULL, &now);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return reason == EOPNOTSUPP || reason == ENOSYS || reason == EINVAL ? 0 : reason;
+}
+
+// Opens the file and reserves its room. An errno; EWOULDBLOCK: another process writes it or has written it.
+static int open_part(ql_packed_writer *w)
+{
+    make_dirs(w->dir);
+    if ((w->fd = ql_packed_lock(w->part)) < 0)
+        return errno;
+    if (access(w->path, F_OK) == 0) {
+        unlink(w->part);
+        return EWOULDBLOCK;
+    }
+    if (ftruncate(w->fd, 0) != 0)
+        return errno;
+    int reason = reserve(w->fd, w->size);
+    if (reason) {
+        unlink(w->part);
+        return reason;
+    }
+    return 0;
+}
+
+static ql_packed_writer *new_writer(const ql_packed_place *place)
+{
+    ql_packed_writer *w = calloc(1, sizeof *w);
+    if (!w)
+        return NULL;
+    *w = (ql_packed_writer){.fd = -1, .dir = strdup(place->dir), .path = strdup(place->path)};
+    ql_buf part = {0};
+    size_t len;
+    ql_buf_printf(&part, "%s%s", place->path, ql_packed_part_suffix);
+    if (w->dir && w->path && ql_buf_take(&part, &w->part, &len, NULL) == QL_OK)
+        return w;
+    destroy(w);
+    return NULL;
+}
+
+ql_packed_writer *ql_packed_write(const ql_packed_place *place, const ql_packed_content *content, const ql_logger *log)
+{
+    ql_error wrong = {0};
+    ql_packed_writer *w = new_writer(place);
+    if (!w)
+        return NULL;
+    if (compose(w, place, content, &wrong) != QL_OK) {
+        ql_log_line(log, "packed weights are not kept: %s", wrong.message);
+    } else if (w->size > ql_packed_cap()) {
+        ql_log_line(log, "packed weights are not kept: %.2f GiB, the cache holds %.2f (QUANTLLM_CACHE_SIZE)",
+                    (double)w->size / (1 << 30), (double)ql_packed_cap() / (1 << 30));
+    } else {
+        int reason = open_part(w);
+        if (!reason && !(reason = start(w)))
+            return w;
+        if (reason != EWOULDBLOCK)
+            ql_log_line(log, "packed weights are not kept: %s: %s", w->part, strerror(reason));
+    }
+    destroy(w);
+    return NULL;
+}
+
+void ql_packed_finish(ql_packed_writer *w, const ql_logger *log)
+{
+    if (!w)
+        return;
+    pthread_join(w->thread, NULL);
+    if (w->reason) {
+        ql_log_line(log, "packed weights are not kept: %s: %s", w->part, strerror(w->reason));
+        unlink(w->part);
+    } else {
+        ql_packed_trim(w->dir, ql_packed_cap(), w->path);
+    }
+    destroy(w);
+}

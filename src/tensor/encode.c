@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT
+// The definition of the quantizers in encode_body.inc: its lanes as plain loops.
+#include <math.h>
+#include <string.h>
+
+#include "tensor/codecs.h"
+
+typedef struct v {
+    float x[16];
+} v;
+
+#define EACH(expression)                 \
+    v r_;                                \
+    for (int i_ = 0; i_ < 16; i_++)      \
+        r_.x[i_] = (expression);         \
+    return r_
+
+static inline v v_load(const float *p) { EACH(p[i_]); }
+static inline void v_store(float *p, v a) { memcpy(p, a.x, sizeof a.x); }
+static inline v v_set(float a) { EACH(a); }
+static inline v v_add(v a, v b) { EACH(a.x[i_] + b.x[i_]); }
+static inline v v_sub(v a, v b) { EACH(a.x[i_] - b.x[i_]); }
+static inline v v_mul(v a, v b) { EACH(a.x[i_] * b.x[i_]); }
+static inline v v_div(v a, v b) { EACH(a.x[i_] / b.x[i_]); }
+static inline v v_min(v a, v b) { EACH(a.x[i_] < b.x[i_] ? a.x[i_] : b.x[i_]); } // b where either is NaN, as on x86
+static inline v v_max(v a, v b) { EACH(a.x[i_] > b.x[i_] ? a.x[i_] : b.x[i_]); }
+static inline v v_abs(v a) { EACH(fabsf(a.x[i_])); }
+static inline v v_gt(v a, v b, v x, v y) { EACH(a.x[i_] > b.x[i_] ? x.x[i_] : y.x[i_]); }
+
+#define QL_ENCODE(type) ql_encode_##type
+#include "tensor/encode_body.inc"
