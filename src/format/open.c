@@ -239,6 +239,14 @@ ql_code ql_source_open(const char *path, ql_source **source, ql_error *err)
     return finish(s, open_any(s, path, err), source, err);
 }
 
+ql_code ql_source_open_memory(const void *data, size_t size, const char *path, ql_source **source, ql_error *err)
+{
+    ql_source *s = NULL;
+    *source = NULL;
+    QL_TRY(new_source(path, &s, err));
+    return finish(s, ql_gguf_parse(data, size, s->path_copy, s, err), source, err);
+}
+
 // Panels are read in whole vectors of 64 bytes. A source of ours that was copied from a folder stays of that kind: its
 // keys are config.json's.
 static ql_code open_packed(ql_source *s, const char *path, ql_error *err)

@@ -43,6 +43,9 @@ typedef struct ql_tensor {
 ql_code ql_source_open(const char *path, ql_source **source, ql_error *err);
 void ql_source_close(ql_source *source);
 
+// A GGUF header in memory; data and path must outlive the source.
+ql_code ql_source_open_memory(const void *data, size_t size, const char *path, ql_source **source, ql_error *err);
+
 // A GGUF file of ours in which type numbers QL_PACKED_TYPE + dtype stand for panels; 64-byte aligned.
 enum { QL_PACKED_TYPE = 4096 };
 ql_code ql_source_open_packed(const char *path, ql_source **source, ql_error *err);

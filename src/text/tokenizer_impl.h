@@ -71,6 +71,10 @@ struct ql_tokenizer {
     uint32_t n_eog;
 };
 
+// ---- tokenizer_hf.c
+
+ql_code ql_tokenizer_load_hf(const ql_source *source, ql_tokenizer **tokenizer, ql_error *err);
+
 // ---- tokenizer_vocab.c
 
 // Copies tokens and types; refuses duplicates and sizes that do not fit.

@@ -166,6 +166,8 @@ static ql_code load_kind(ql_tokenizer *t, const ql_source *source, ql_error *err
 ql_code ql_tokenizer_load(const ql_source *source, ql_tokenizer **tokenizer, ql_error *err)
 {
     ql_str model = {0};
+    if (ql_source_kind_of(source) == QL_SOURCE_HF)
+        return ql_tokenizer_load_hf(source, tokenizer, err);
     QL_TRY(ql_source_get_str(source, "tokenizer.ggml.model", true, &model, err));
     bool is_spm = model.len == 5 && memcmp(model.data, "llama", 5) == 0;
     if (!is_spm && !(model.len == 4 && memcmp(model.data, "gpt2", 4) == 0))
