@@ -147,7 +147,8 @@ def main():
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     shared = os.environ.get("QL_SHARED", str(ROOT.parent / "shared"))
-    env = {"QL_SOURCE_ROOT": str(ROOT), "QL_SHARED": shared}
+    cache = tempfile.TemporaryDirectory(prefix="quantllm-packed-")  # not the user's
+    env = {"QL_SOURCE_ROOT": str(ROOT), "QL_SHARED": shared, "QUANTLLM_CACHE": cache.name}
     full = {**env, "QL_MODEL": options.model} if options.model else env
     counts = Counts()
     simple(counts, "layers", [sys.executable, "tools/check_layers.py"])

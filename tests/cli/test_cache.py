@@ -114,14 +114,16 @@ def test_concurrent_first_loads(run, model, cache):
 
 
 def test_killed_at_any_moment(run, model, cache):
+    start = time.monotonic()
     want, _ = Run(run.command, cache / "apart").text(model)
+    whole = time.monotonic() - start
     shutil.rmtree(cache)
     argv = run.command.argv("run", model, *QUANTIZE, *PROMPT)
     source = random.Random(4)
     seen = set()
     for _ in range(60):
         process = subprocess.Popen(argv, env=run.env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-        time.sleep(source.uniform(0, 0.04))
+        time.sleep(source.uniform(0, whole))
         process.kill()
         process.communicate()
         seen.add(tuple(files(cache)))
@@ -161,7 +163,6 @@ def test_total_is_capped(run, make_tiny, tmp_path, cache, tiny):
     assert run.from_cache(models[0])  # used: now the second is the older one
     run.text(models[2], env={"QUANTLLM_CACHE_SIZE": str(2 * size + 100)})
     assert [run.from_cache(m, "--no-cache") for m in models] == [False] * 3
-    assert sorted(p.name.split(".")[0] for p in cache.iterdir()) is not None
     assert len(files(cache)) == 2
     assert run.from_cache(models[0]) and run.from_cache(models[2])
     said = run.text(models[1], env={"QUANTLLM_CACHE_SIZE": "1K"})[1]

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: MIT
+"""A Hugging Face folder runs as it is, in the type that is asked for; what is wrong with it is one line."""
+import json
+import os
+import pathlib
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "golden"))
+import make_tiny_folder
+
+PROMPT = ["--greedy", "--max-new-tokens", "12", "hello"]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    make_tiny_folder.make(tmp_path / "model")
+    return tmp_path / "model"
+
+
+@pytest.fixture
+def run(command, tmp_path):
+    def call(*args):
+        return command("run", *args, *PROMPT, env={**os.environ, "QUANTLLM_CACHE": str(tmp_path / "cache")})
+
+    return call
+
+
+def test_default_is_q8_0_for_a_small_model(run, folder):
+    done = run(folder)
+    assert done.returncode == 0 and done.stdout
+    assert b"Q8_0" in done.stderr
+    assert run(folder).stdout == done.stdout  # from the cache
+
+
+def test_shards_are_one_model(run, folder, tmp_path):
+    make_tiny_folder.make(tmp_path / "sharded", shards=3)
+    assert run(tmp_path / "sharded", "--quantization", "F32").stdout == run(folder, "--quantization", "F32").stdout
+
+
+@pytest.mark.parametrize("bits,name", [(2, "Q2_K"), (3, "Q3_K_M"), (4, "Q4_K_M"), (5, "Q5_K_M"), (6, "Q6_K"), (8, "Q8_0"),
+                                       (16, "BF16")])
+def test_bits_are_names(run, folder, bits, name):
+    a, b = run(folder, "--bits", str(bits)), run(folder, "--quantization", name.lower())
+    assert a.returncode == b.returncode == 0 and a.stdout == b.stdout
+    assert name.encode() in a.stderr
+
+
+def test_rows_that_no_block_divides_are_told(run, folder):
+    done = run(folder, "--bits", "4")
+    assert b"of 64 columns, no whole number of Q4_K blocks of 256: Q5_0 instead" in done.stderr
+
+
+def test_wrong_types(run, folder):
+    for args, message in [(["--bits", "7"], b"--bits: must be 2, 3, 4, 5, 6, 8 or 16, got 7"),
+                          (["--bits", "4", "--quantization", "Q8_0"], b"bits: 4 means Q4_K_M"),
+                          (["--quantization", "int4"], b"must be one of Q2_K, Q3_K_S")]:
+        done = run(folder, *args)
+        assert done.returncode == 64 and message.split(b":")[-1].strip() in done.stderr, done.stderr
+
+
+def edited(folder, name, **changes):
+    path = folder / name
+    content = json.loads(path.read_text())
+    for key, value in changes.items():
+        *outer, last = key.split("__")
+        at = content
+        for part in outer:
+            at = at[part]
+        at[last] = value
+    path.write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize("name,changes,message", [
+    ("config.json", {"model_type": "mamba", "architectures": ["MambaForCausalLM"]}, "\"mamba\" is not supported"),
+    ("config.json", {"quantization_config": {"quant_method": "gptq"}}, "gptq"),
+    ("config.json", {"num_attention_heads": 0}, "num_attention_heads 0"),
+    ("config.json", {"hidden_size": "64"}, "hidden_size"),
+    ("config.json", {"model_type": "gemma2"}, "tensor"),
+    ("tokenizer.json", {"model__vocab": 3}, "model.vocab is missing or no object"),
+    ("tokenizer.json", {"model__merges": [["a", "b", "c"]]}, "model.merges[0] is no pair of tokens"),
+    ("tokenizer.json", {"model__merges": ["a b"]}, "is not in the vocabulary"),
+    ("tokenizer.json", {"model__dropout": 0.1}, "model.dropout is not supported"),
+    ("tokenizer.json", {"model__end_of_word_suffix": "</w>"}, "end_of_word_suffix"),
+    ("tokenizer.json", {"normalizer": {"type": "Lowercase"}}, "normalizer \"Lowercase\" is not supported yet"),
+    ("tokenizer.json", {"pre_tokenizer": {"type": "Whitespace"}}, "pre_tokenizer \"Whitespace\""),
+    ("tokenizer.json", {"post_processor": {"type": "BertProcessing"}}, "post_processor \"BertProcessing\""),
+    ("tokenizer.json", {"added_tokens": [{"id": 300000000, "content": "x"}]}, "ids from 0 to"),
+    ("tokenizer.json", {"added_tokens": [{"id": 256, "content": 3}]}, "content is no string"),
+    ("tokenizer.json", {"added_tokens": [{"id": 256, "content": "x", "lstrip": True}]}, "lstrip"),
+])
+def test_bad_folder_is_one_line(run, folder, name, changes, message):
+    edited(folder, name, **changes)
+    done = run(folder)
+    lines = done.stderr.decode().splitlines()
+    assert done.returncode in (65, 66, 69) and len(lines) == 1, done
+    assert message in lines[0]
+
+
+@pytest.mark.parametrize("name,message", [("model.safetensors", "safetensors"), ("tokenizer.json", "tokenizer.json is missing"),
+                                          ("config.json", "config.json")])
+def test_missing_file(run, folder, name, message):
+    (folder / name).unlink()
+    done = run(folder)
+    assert done.returncode != 0 and message in done.stderr.decode()
+
+
+def test_chat_takes_the_folders_template(run, folder):
+    done = run(folder, "--chat")
+    assert done.returncode == 0, done.stderr
