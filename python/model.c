@@ -8,12 +8,22 @@
 
 // ---- opening ----
 
-// Loading runs without the GIL; the library calls back on the same thread.
+// Loading runs without the GIL; the library calls back on the same thread, which takes it for as long as Python runs.
 typedef struct loading {
     PyThreadState *thread;
-    PyObject *progress;                  // None: nobody listens
-    PyObject *type, *value, *traceback;  // what progress raised: it is not called again
+    PyObject *progress, *log;            // None: nobody listens
+    PyObject *type, *value, *traceback;  // what one of them raised: neither is called again
 } loading;
+
+// argument is a new reference or NULL with an exception; the GIL is held.
+static void call_back(loading *load, PyObject *callable, PyObject *argument)
+{
+    PyObject *result = argument ? PyObject_CallFunctionObjArgs(callable, argument, NULL) : NULL;
+    if (!result)
+        PyErr_Fetch(&load->type, &load->value, &load->traceback);
+    Py_XDECREF(argument);
+    Py_XDECREF(result);
+}
 
 static void report_progress(void *user, float fraction)
 {
@@ -21,20 +31,31 @@ static void report_progress(void *user, float fraction)
     if (load->type)
         return;
     PyEval_RestoreThread(load->thread);
-    PyObject *result = PyObject_CallFunction(load->progress, "d", (double)fraction);
-    if (!result)
-        PyErr_Fetch(&load->type, &load->value, &load->traceback);
-    Py_XDECREF(result);
+    call_back(load, load->progress, PyFloat_FromDouble((double)fraction));
     load->thread = PyEval_SaveThread();
 }
 
-static int open_model(Model *self, const char *path, ql_model_options *options, PyObject *progress)
+static void report_line(void *user, const char *line)
 {
-    loading load = {.progress = progress};
+    loading *load = user;
+    if (load->type)
+        return;
+    PyEval_RestoreThread(load->thread);
+    call_back(load, load->log, PyUnicode_DecodeUTF8(line, (Py_ssize_t)strlen(line), "replace"));
+    load->thread = PyEval_SaveThread();
+}
+
+static int open_model(Model *self, const char *path, ql_model_options *options, PyObject *progress, PyObject *log)
+{
+    loading load = {.progress = progress, .log = log};
     ql_error err = {0};
     if (progress != Py_None) {
         options->progress = report_progress;
         options->progress_user = &load;
+    }
+    if (log != Py_None) {
+        options->log = report_line;
+        options->log_user = &load;
     }
     load.thread = PyEval_SaveThread();
     ql_model *model = ql_model_open(path, options, &err);
@@ -50,21 +71,23 @@ static int open_model(Model *self, const char *path, ql_model_options *options, 
 static PyObject *model_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     const char *path;
-    PyObject *quantization, *chat_template, *progress;
+    PyObject *quantization, *chat_template, *progress, *log;
     ql_model_options options = {0};
     unsigned max_length;
+    int cache;
     (void)kwargs;
-    if (!PyArg_ParseTuple(args, "yiIOOO:Model", &path, &options.threads, &max_length, &quantization, &chat_template,
-                          &progress) ||
+    if (!PyArg_ParseTuple(args, "yiIiOOpOO:Model", &path, &options.threads, &max_length, &options.bits, &quantization,
+                          &chat_template, &cache, &progress, &log) ||
         ql_py_string(quantization, "quantization", &options.quantization) < 0 ||
         ql_py_string(chat_template, "chat_template", &options.chat_template) < 0)
         return NULL;
     options.max_length = max_length;
+    options.no_cache = !cache;
     Model *self = ql_py_alloc(type);
     if (!self)
         return NULL;
     self->pid = getpid();
-    if (open_model(self, path, &options, progress) < 0)
+    if (open_model(self, path, &options, progress, log) < 0)
         Py_CLEAR(self);
     return (PyObject *)self;
 }
@@ -150,16 +173,32 @@ static PyObject *model_info(Model *self, PyObject *unused)
     ql_model_get_info(model, &info);
     typedef unsigned long long u64;
     PyObject *result = Py_BuildValue(
-        "{ss sN ss ss ss sN sK sK sK sK sK sd sI sI sI sI sI si}",
+        "{ss sN ss ss ss sN sK sK sK sK sK sd sN sI sI sI sI sI si}",
         "architecture", info.architecture, "name", file_text(info.name), "file_type", info.file_type,
         "quantization", info.quantization, "isa", info.isa, "chat_template", file_text(info.chat_template),
         "n_params", (u64)info.n_params, "file_bytes", (u64)info.file_bytes, "weight_bytes", (u64)info.weight_bytes,
         "kv_bytes", (u64)info.kv_bytes, "bytes_per_token", (u64)info.bytes_per_token,
-        "load_seconds", info.load_seconds, "n_vocab", (unsigned)info.n_vocab, "n_layers", (unsigned)info.n_layers,
+        "load_seconds", info.load_seconds, "from_cache", PyBool_FromLong(info.from_cache), "n_vocab", (unsigned)info.n_vocab, "n_layers", (unsigned)info.n_layers,
         "n_embd", (unsigned)info.n_embd, "context_length", (unsigned)info.context_length,
         "max_length", (unsigned)info.max_length, "threads", info.threads);
     leave(self);
     return result;
+}
+
+// The model's own recommendation for each sampling parameter.
+static PyObject *model_default_params(Model *self, PyObject *unused)
+{
+    ql_model *model = enter(self);
+    (void)unused;
+    if (!model)
+        return NULL;
+    ql_params p = ql_model_default_params(model);
+    leave(self);
+    return Py_BuildValue("{si sd sd si sd sd sd sd sd sN}", "max_new_tokens", (int)p.max_new_tokens, "temperature",
+                         p.temperature, "top_p", p.top_p, "top_k", (int)p.top_k, "min_p", p.min_p, "typical_p",
+                         p.typical_p, "repetition_penalty", p.repetition_penalty, "frequency_penalty",
+                         p.frequency_penalty, "presence_penalty", p.presence_penalty, "do_sample",
+                         PyBool_FromLong(p.do_sample));
 }
 
 static PyObject *model_tokenize(Model *self, PyObject *args)
@@ -230,6 +269,7 @@ static PyObject *model_render_ids(Model *self, PyObject *args)
 static PyMethodDef model_methods[] = {
     {"session", (PyCFunction)model_session, METH_NOARGS, "session() -> Session"},
     {"info", (PyCFunction)model_info, METH_NOARGS, "info() -> dict"},
+    {"default_params", (PyCFunction)model_default_params, METH_NOARGS, "default_params() -> dict, the model's own"},
     {"tokenize", (PyCFunction)model_tokenize, METH_VARARGS, "tokenize(text, flags) -> list of ids"},
     {"detokenize", (PyCFunction)model_detokenize, METH_VARARGS, "detokenize(ids, flags) -> text"},
     {"vocab_info", (PyCFunction)model_vocab_info, METH_NOARGS, "vocab_info() -> dict"},
@@ -246,7 +286,7 @@ static PyGetSetDef model_getset[] = {
 };
 
 static PyType_Slot model_slots[] = {
-    {Py_tp_doc, "Model(path: bytes, threads, max_length, quantization, chat_template, progress)"},
+    {Py_tp_doc, "Model(path: bytes, threads, max_length, bits, quantization, chat_template, cache, progress, log)"},
     {Py_tp_new, model_new},
     {Py_tp_dealloc, model_dealloc},
     {Py_tp_methods, model_methods},

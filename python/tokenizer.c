@@ -109,7 +109,7 @@ static PyMethodDef tokenizer_methods[] = {
 };
 
 static PyType_Slot tokenizer_slots[] = {
-    {Py_tp_doc, "Tokenizer(path: bytes): the vocabulary of a GGUF file."},
+    {Py_tp_doc, "Tokenizer(path: bytes): of a GGUF file, a folder with tokenizer.json, or that file."},
     {Py_tp_new, tokenizer_new},
     {Py_tp_dealloc, tokenizer_dealloc},
     {Py_tp_methods, tokenizer_methods},

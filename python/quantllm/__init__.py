@@ -3,12 +3,13 @@
 
     from quantllm import turbo
 
-    model = turbo("SmolLM2-135M-Instruct.Q4_1.gguf")
+    model = turbo("TinyLlama/TinyLlama-1.1B-Chat-v1.0")
     for token in model.generate("Count from 1 to 10:", stream=True):
         print(token, end="", flush=True)
 
-turbo() opens a model and gives a TurboModel, whose generate() and chat() make text. Tokenizer and ChatTemplate work
-without a model. Nothing is ever written to stdout, and importing the package changes nothing in the process.
+turbo() opens a model, by its name on the Hugging Face Hub or by its path, and gives a TurboModel, whose generate() and
+chat() make text. Tokenizer and ChatTemplate work without a model. Nothing is ever written to stdout, and importing the
+package changes nothing in the process.
 """
 
 from ._generation import Stream, Usage

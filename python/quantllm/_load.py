@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""turbo(): which file a model's name means, the options, and what is said on stderr while it loads."""
+"""turbo(): what a model's name means, the options, and what is said on stderr while it loads."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ from typing import Any
 
 from . import _quantllm
 from ._arguments import UINT32_MAX, UINT64_MAX, flag, integer, known_names, optional_text, whole, wrong_type
-from ._model import TurboModel, bits_of, size_of
+from ._model import Origin, TurboModel, size_of
 from ._tokenizer import file_path
 
-_BITS = (2, 3, 4, 5, 6, 8, 16, 32)
-_EXPORT_KEYS = ("format", "quantization", "push_format", "push_quantization", "export_format", "export_quantization")
-_HOW = 'download a .gguf file of the model and give its path, as in turbo("path/to/model.gguf")'
+_BITS = (2, 3, 4, 5, 6, 8, 16)
+_PATIENCE = 0.5  # seconds without a bar
+_FORMATS = ("gguf", "safetensors", "onnx", "mlx")
+_EXPORT_ALIASES = {"export_format": "format", "export_quantization": "quantization"}
+_EXPORT_DEFAULTS = {"format": "safetensors", "quantization": "Q4_K_M", "push_format": "safetensors",
+                    "push_quantization": None}
 
 
 @known_names
@@ -34,113 +37,141 @@ def turbo(
     verbose: bool = True,
     config: dict[str, Any] | None = None,
     chat_template: str | os.PathLike[str] | None = None,
+    cache: bool = True,
 ) -> TurboModel:
     """Opens a model and makes it ready to generate text.
 
-    model          path of a .gguf file, str or Path. Hub ids, folders and .safetensors files are not supported yet.
-    bits           bits per weight; the file's own, or 32 for the reference. None: as stored.
-    quantization   None or "auto": as stored; the file's own type, such as "Q4_1"; "F32": weights, activations and
-                   cache in f32, the reference numerics, slow.
+    model          a name of the Hugging Face Hub, "owner/name", or of one of its GGUF files, "owner/name:Q4_K_M" or
+                   "owner/name:file.gguf"; or the path, str or Path, of a folder with safetensors, of a .safetensors
+                   or .gguf file, or of a folder of GGUF files ("folder:Q4_K_M" chooses). What exists as a path is one.
+    bits           2, 3, 4, 5, 6, 8 or 16 bits per weight: Q2_K, Q3_K_M, Q4_K_M, Q5_K_M, Q6_K, Q8_0, or the model's own
+                   16-bit type.
+    quantization   the same by name: "Q4_K_M", "Q4_0", "F16", ...; "F32": weights, activations and cache in f32, the
+                   reference numerics, slow. None or "auto": a GGUF file as stored, anything else as Q8_0 below 1e9
+                   parameters and as Q4_K_M from there.
     max_length     context in tokens (prompt and new text). None: the smaller of the model's own and 8192.
     threads        1 to 256. None: the physical cores this process may use. Results do not depend on it.
-    device, dtype  None, "auto" or what there is: "cpu", "float32".
+    device         None, "auto" or "cpu".
+    dtype          None, or "float32", which means quantization="F32".
     seed           makes all calls repeatable: the n-th call (from 0) of generate or chat without a seed of its own
                    takes the n-th output of SplitMix64 started at it. None: fresh entropy for each prompt.
-    revision, token  of the Hub; a local file takes none.
-    verbose        progress (on a terminal) and one line about the model on stderr.
-    config         defaults of export and push, which are not there yet: None or empty.
+    revision       of the Hub: a branch, tag or commit; None: main. Not for a path.
+    token          of the Hub; None: the variable HF_TOKEN or what `hf auth login` stored. Not for a path.
+    verbose        progress (on a terminal) and a few lines about the model on stderr.
+    config         defaults of export and push, by upstream's names: format, quantization, push_format,
+                   push_quantization. See TurboModel.export_push_config.
     chat_template  Jinja source, or the Path of a file of it, used instead of the model's own.
+    cache          keep quantized weights on disk, so that the next start takes a moment; False neither reads nor
+                   writes them.
 
-    Raises FileNotFoundError; ValueError for a wrong option or a file that breaks a rule of its format;
-    NotImplementedError for what is valid but not supported; MemoryError, with figures, for one that does not fit."""
-    path = _find_file(model)
-    _check_fixed_options(device, dtype, revision, token, config)
-    quantization = _choose_quantization(bits, quantization)
+    Models of the Hub are downloaded by huggingface_hub into its cache (HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_TOKEN,
+    HF_HUB_OFFLINE): only the files that are needed, and only once.
+
+    Raises FileNotFoundError for a model, revision or file that is not there; PermissionError when the Hub refuses;
+    ConnectionError when it can not be reached; ValueError for a wrong option or a file that breaks a rule of its
+    format; NotImplementedError for what is valid but not supported; MemoryError, with figures, for one that does not
+    fit."""
+    name = file_path("model", model)
+    _check_device(device)
+    bits = None if bits is None else _checked_bits(bits)
+    kind = _with_dtype(dtype, bits, optional_text("quantization", quantization))
     arguments = (
         0 if threads is None else integer("threads", threads, 1, 256),
         0 if max_length is None else integer("max_length", max_length, 1, UINT32_MAX),
-        quantization,
+        bits or 0,
+        kind,
         _template_source(chat_template),
+        flag("cache", cache),
     )
     first_seed = None if seed is None else integer("seed", seed, 0, UINT64_MAX)
-    bar = _ProgressBar(path) if flag("verbose", verbose) else None
+    export_push_config = _export_push_config(config)
+    say = _say if flag("verbose", verbose) else _say_nothing
+    origin = _locate(model, name, optional_text("revision", revision), optional_text("token", token), verbose)
+    bar = _ProgressBar(origin.name) if verbose else None
     try:
-        handle = _quantllm.Model(os.fsencode(path), *arguments, bar)
+        handle = _quantllm.Model(os.fsencode(origin.path), *arguments, bar, bar.log if bar else None)
     finally:
         if bar:
             bar.clear()
-    opened = TurboModel(handle, path, bits, first_seed)
-    _check_bits(opened, bits, quantization)
-    if verbose:
-        _say(_summary(opened.report()))
+    opened = TurboModel(handle, origin, bits, first_seed, export_push_config)
+    say(_summary(opened.report()))
     return opened
 
 
-# ---- which file ----
+# ---- which model ----
 
 
-def _find_file(model: str | os.PathLike[str]) -> str:
-    path = file_path("model", model)
-    if not path:
-        raise ValueError(f"model is empty: {_HOW}")
-    if os.path.isdir(path):
-        files = sorted(name for name in os.listdir(path) if name.endswith(".gguf"))
-        hint = f"give the file, as in turbo({os.path.join(path, files[0])!r})" if files else _HOW
-        raise NotImplementedError(f"{path} is a folder, which can not be opened yet: {hint}")
-    if path.endswith(".safetensors"):
-        raise NotImplementedError(f"{path}: only .gguf files can be opened so far: {_HOW}")
-    if isinstance(model, str) and not os.path.exists(path) and _looks_like_hub_id(path):
-        raise NotImplementedError(f"{path} is no file, and models of the Hub can not be downloaded yet: {_HOW}")
-    return path
+def _locate(model: Any, name: str, revision: str | None, token: str | None, verbose: bool) -> Origin:
+    """A path is what exists, or what can be nothing else; anything else is a name of the Hub."""
+    if not name:
+        raise ValueError('model is empty: give a path, or a name of the Hub such as "owner/name"')
+    folder, colon, _ = name.rpartition(":")
+    if not os.path.exists(name) and not (colon and os.path.isdir(folder)):
+        from . import _hub
 
-
-def _looks_like_hub_id(name: str) -> bool:
-    """"owner/name" or "name", and nothing that can only be a path."""
-    import re
-
-    return re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*)?", name) is not None and not name.endswith(".gguf")
+        hub_name = _hub.parse(name) if isinstance(model, str) else None
+        if hub_name:
+            say = _say if verbose else _say_nothing
+            snapshot = _hub.fetch(hub_name, revision, token, verbose, say)
+            return Origin(snapshot.path, str(hub_name), f"{hub_name}@{snapshot.commit}")
+        if isinstance(model, str):
+            raise FileNotFoundError(f'{name}: no such file or folder, and no name of the Hub ("owner/name") either')
+        raise FileNotFoundError(f"{name}: no such file or folder")
+    for option, value in (("revision", revision), ("token", token)):
+        if value is not None:
+            raise ValueError(f"{option} is for models of the Hub, and {name} is a path: leave it out")
+    return Origin(name, name, os.path.abspath(name))
 
 
 # ---- options ----
 
 
-def _check_fixed_options(device: Any, dtype: Any, revision: Any, token: Any, config: Any) -> None:
-    for name, value, only in (("device", device, "cpu"), ("dtype", dtype, "float32")):
-        if optional_text(name, value) not in (None, "auto", only):
-            raise ValueError(f'{name} must be "{only}", "auto" or None, got {value!r}')
-    for name, value in (("revision", revision), ("token", token)):
-        if optional_text(name, value) is not None:
-            raise ValueError(f"{name} is for models of the Hub, and this is a local file: leave it out")
+def _check_device(device: Any) -> None:
+    if device is not None and not (isinstance(device, str) and device in ("cpu", "auto")):
+        raise ValueError(f'device must be "cpu", "auto" or None, got {device!r}')
+
+
+def _checked_bits(bits: Any) -> int:
+    n = whole("bits", bits)
+    if n not in _BITS:
+        hint = '; for 32 take quantization="F32"' if n == 32 else ""
+        raise ValueError(f"bits must be one of {', '.join(map(str, _BITS))}, got {n}{hint}")
+    return n
+
+
+def _with_dtype(dtype: Any, bits: int | None, quantization: str | None) -> str | None:
+    """The quantization that dtype and quantization mean together; the library compares it with bits."""
+    if dtype is None:
+        return quantization
+    if not (isinstance(dtype, str) and dtype == "float32"):
+        raise ValueError(f'dtype must be "float32" or None, got {dtype!r}')
+    if bits is not None:
+        raise ValueError(f'bits={bits} and dtype="float32" do not agree: give one of them')
+    if quantization is not None and quantization.upper() not in ("F32", "AUTO"):
+        raise ValueError(f'quantization={quantization!r} and dtype="float32" do not agree: give one of them')
+    return "F32"
+
+
+def _export_push_config(config: Any) -> dict[str, str | None]:
+    """The defaults of export and push. What is said of one alone is said of both."""
     if config is None:
-        return
+        return dict(_EXPORT_DEFAULTS)
     if not isinstance(config, dict):
         wrong_type("config", "a dict", config)
-    for key in config:
-        if key not in _EXPORT_KEYS:
-            raise ValueError(f"config has no key {key!r}; it has {', '.join(_EXPORT_KEYS)}")
-        raise NotImplementedError(f"config[{key!r}] is for export and push, which are not there yet: leave it out")
-
-
-def _choose_quantization(bits: Any, quantization: Any) -> str | None:
-    wanted = optional_text("quantization", quantization)
-    if bits is None:
-        return wanted
-    if whole("bits", bits) not in _BITS:
-        raise ValueError(f"bits must be one of {', '.join(map(str, _BITS))}, got {bits}")
-    return "F32" if wanted is None and bits == 32 else wanted
-
-
-def _check_bits(model: TurboModel, bits: int | None, quantization: str | None) -> None:
-    runs = model.quantization
-    if bits is None or bits_of(runs) == bits:
-        return
-    model.close()
-    if quantization not in (None, "auto"):
-        raise ValueError(f"bits={bits} and quantization={quantization!r} do not agree: give one of them")
-    raise NotImplementedError(
-        f"bits={bits}: this file holds {runs} and can not be quantized on loading yet: leave bits out to run it as "
-        'stored, or take quantization="F32", the reference'
-    )
+    given: dict[str, str | None] = {}
+    for key, value in config.items():
+        name = _EXPORT_ALIASES.get(key, key)
+        if name not in _EXPORT_DEFAULTS:
+            known = (*_EXPORT_DEFAULTS, *_EXPORT_ALIASES)
+            raise ValueError(f"config has no key {key!r}; it has {', '.join(known)}")
+        if name in given:
+            raise ValueError(f"config has {key!r} twice, as {name!r} too: give one of them")
+        given[name] = optional_text(f"config[{key!r}]", value)
+        if name.endswith("format") and given[name] not in (None, *_FORMATS):
+            raise ValueError(f"config[{key!r}] must be one of {', '.join(_FORMATS)}, got {value!r}")
+    given = {name: value for name, value in given.items() if value is not None}
+    copied = {f"push_{name}": given[name] for name in ("format", "quantization") if name in given}
+    return {**_EXPORT_DEFAULTS, **copied, **given}
 
 
 def _template_source(chat_template: Any) -> str | None:
@@ -159,36 +190,58 @@ def _template_source(chat_template: Any) -> str | None:
 # ---- stderr ----
 
 
-def _say(text: str, end: str = "\n") -> None:
+def _say(text: str) -> None:
     if sys.stderr is not None:
-        sys.stderr.write(text + end)
+        sys.stderr.write(text + "\n")
         sys.stderr.flush()
+
+
+def _say_nothing(text: str) -> None:
+    pass
 
 
 def _summary(report: dict[str, Any]) -> str:
     """One line: what runs, and how."""
     size = size_of(report["n_params"])
+    cached = " from the cache" if report["from_cache"] else ""
     return (
-        f"quantllm: {os.path.basename(report['file'])}: {size} parameters, {report['quantization']}, "
-        f"context {report['max_length']}, threads {report['threads']}, {report['isa']}, {report['load_seconds']:.2f} s"
+        f"quantllm: {_short(report['model_id'])}: {size} parameters, {report['quantization']}, context "
+        f"{report['max_length']}, threads {report['threads']}, {report['isa']}, {report['load_seconds']:.2f} s{cached}"
     )
 
 
-class _ProgressBar:
-    """Called with the fraction that is loaded. Draws on a terminal only, and only what takes a while."""
+def _short(name: str) -> str:
+    """A path's last part; a name of the Hub as it is."""
+    return os.path.basename(name.rstrip(os.sep)) if os.path.exists(name) else name
 
-    def __init__(self, path: str) -> None:
-        self._name = os.path.basename(path)
+
+class _ProgressBar:
+    """Called with the fraction that is loaded, and with lines about it. Draws on a terminal only, and only what takes a
+    while: most starts never import tqdm."""
+
+    def __init__(self, name: str) -> None:
+        self._name = _short(name)
         self._start = time.monotonic()
         self._terminal = sys.stderr is not None and sys.stderr.isatty()
-        self._drawn = False
+        self._bar: Any = None
 
     def __call__(self, fraction: float) -> None:
-        if self._terminal and time.monotonic() - self._start > 0.5:
-            filled = int(30 * fraction)
-            _say(f"\r{self._name}: [{'#' * filled}{'.' * (30 - filled)}] {fraction:4.0%}", end="")
-            self._drawn = True
+        if not self._terminal or time.monotonic() - self._start < _PATIENCE:
+            return
+        if self._bar is None:
+            from tqdm import tqdm
+
+            self._bar = tqdm(
+                total=1.0, desc=f"loading {self._name}", file=sys.stderr, leave=False,
+                bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}",
+            )
+        self._bar.update(fraction - self._bar.n)
+
+    def log(self, line: str) -> None:
+        if self._bar is not None:
+            self._bar.clear()
+        _say(f"quantllm: {line}")
 
     def clear(self) -> None:
-        if self._drawn:
-            _say("\r\x1b[K", end="")
+        if self._bar is not None:
+            self._bar.close()

@@ -6,7 +6,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, overload
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypedDict, overload
 
 from . import _arguments as check
 from . import _quantllm
@@ -25,18 +25,18 @@ Message = dict[str, Any]
 class Parameters(TypedDict, total=False):
     """The keywords that generate and chat have in common, beside stream."""
 
-    max_new_tokens: int
-    temperature: float
-    top_p: float
-    top_k: int
-    min_p: float
-    do_sample: bool
-    repetition_penalty: float
+    max_new_tokens: int | None
+    temperature: float | None
+    top_p: float | None
+    top_k: int | None
+    min_p: float | None
+    do_sample: bool | None
+    repetition_penalty: float | None
     stop_strings: str | Sequence[str] | None
     seed: int | None
-    typical_p: float
-    frequency_penalty: float
-    presence_penalty: float
+    typical_p: float | None
+    frequency_penalty: float | None
+    presence_penalty: float | None
     logit_bias: dict[int, float] | None
 
 
@@ -45,9 +45,24 @@ def bits_of(type_name: str) -> int:
     return int(type_name.lstrip("ABFIQ").split("_")[0])
 
 
+def _or(value: Any, otherwise: Any) -> Any:
+    return otherwise if value is None else value
+
+
 def size_of(n_params: int) -> str:
     """A number of parameters as people say it: "134.5M", "1.24B"."""
     return f"{n_params / 1e6:.4g}M" if n_params < 1e9 else f"{n_params / 1e9:.3g}B"
+
+
+class Origin(NamedTuple):
+    """Where a model is from."""
+
+    path: str
+    """What the library opens."""
+    name: str
+    """What the user calls it."""
+    source: str
+    """What it is exactly: an absolute path, or "owner/name@commit"."""
 
 
 class TurboModel:
@@ -58,16 +73,25 @@ class TurboModel:
     with block, frees the memory; afterwards every call raises ValueError "model is closed". In a forked child the
     model can not be used (RuntimeError)."""
 
-    def __init__(self, handle: _quantllm.Model, path: str, bits: int | None, seed: int | None) -> None:
+    def __init__(
+        self,
+        handle: _quantllm.Model,
+        origin: Origin,
+        bits: int | None,
+        seed: int | None,
+        export_push_config: dict[str, str | None],
+    ) -> None:
         """Not to be called: turbo() makes one."""
         self._handle = handle
-        self._path = path
+        self._origin = origin
         self._bits = bits
         self._seed = seed
+        self._export_push_config = export_push_config
         self._calls = itertools.count()  # those without a seed of their own
         self._info = handle.info()
+        self._defaults = handle.default_params()
         self._pool = SessionPool(handle)
-        self._tokenizer = Tokenizer(handle, path)
+        self._tokenizer = Tokenizer(handle, origin.name)
         self._last: tuple[Usage, str | list[str]] | None = None
 
     # ---- text ----
@@ -87,19 +111,19 @@ class TurboModel:
         self,
         prompt: str | list[str] | tuple[str, ...],
         *,
-        max_new_tokens: int = 512,
-        temperature: float = 0.7,
-        top_p: float = 0.9,
-        top_k: int = 50,
-        min_p: float = 0.0,
-        do_sample: bool = True,
+        max_new_tokens: int | None = 512,
+        temperature: float | None = 0.7,
+        top_p: float | None = 0.9,
+        top_k: int | None = 50,
+        min_p: float | None = 0.0,
+        do_sample: bool | None = True,
         stream: bool = False,
-        repetition_penalty: float = 1.1,
+        repetition_penalty: float | None = 1.1,
         stop_strings: str | Sequence[str] | None = None,
         seed: int | None = None,
-        typical_p: float = 1.0,
-        frequency_penalty: float = 0.0,
-        presence_penalty: float = 0.0,
+        typical_p: float | None = 1.0,
+        frequency_penalty: float | None = 0.0,
+        presence_penalty: float | None = 0.0,
         logit_bias: dict[int, float] | None = None,
     ) -> str | list[str] | Stream:
         """Continues a text. Returns the new text, without the prompt and not stripped; an iterator of its pieces with
@@ -122,6 +146,9 @@ class TurboModel:
         frequency_penalty   -2 to 2; taken from the logit for each time the token is in the new text
         presence_penalty    -2 to 2; taken from the logit once if the token is in the new text
         logit_bias          {token id: number added to its logit}; -inf forbids the token
+
+        None instead of a number or do_sample takes what the model recommends (its generation_config.json), else what
+        switches the parameter off: temperature 1, top_k 0, top_p 1, repetition_penalty 1, do_sample False.
 
         Raises TypeError and ValueError that name the parameter; ValueError for a prompt that fills the context (with
         both counts), for an empty prompt when the model adds no token of its own, and for a closed model."""
@@ -159,19 +186,19 @@ class TurboModel:
         self,
         messages: Sequence[Message],
         *,
-        max_new_tokens: int = 512,
-        temperature: float = 0.7,
-        top_p: float = 0.9,
-        top_k: int = 50,
-        min_p: float = 0.0,
-        do_sample: bool = True,
+        max_new_tokens: int | None = 512,
+        temperature: float | None = 0.7,
+        top_p: float | None = 0.9,
+        top_k: int | None = 50,
+        min_p: float | None = 0.0,
+        do_sample: bool | None = True,
         stream: bool = False,
-        repetition_penalty: float = 1.1,
+        repetition_penalty: float | None = 1.1,
         stop_strings: str | Sequence[str] | None = None,
         seed: int | None = None,
-        typical_p: float = 1.0,
-        frequency_penalty: float = 0.0,
-        presence_penalty: float = 0.0,
+        typical_p: float | None = 1.0,
+        frequency_penalty: float | None = 0.0,
+        presence_penalty: float | None = 0.0,
         logit_bias: dict[int, float] | None = None,
     ) -> str | Stream:
         """The assistant's answer to a conversation, a list of {"role": ..., "content": ...}, put into the model's chat
@@ -254,14 +281,19 @@ class TurboModel:
     # ---- facts ----
 
     def report(self) -> dict[str, Any]:
-        """What is loaded and how it runs: names, types, figures in bytes and seconds."""
+        """What is loaded and how it runs: names, types, figures in bytes and seconds.
+
+        model_id is the name given to turbo(), source what that was exactly (an absolute path, or "owner/name@commit"),
+        file the path that was opened; quantization is the type that runs and from_cache whether its weights were
+        mapped from the cache of an earlier start; n_params counts the parameters."""
         self._check_open()
         info = dict(self._info)
         info["has_chat_template"] = info.pop("chat_template") is not None
         runs = info["quantization"]
         quantized = runs not in ("F32", "F16", "BF16")
         return {
-            "model_id": self._path,
+            "model_id": self._origin.name,
+            "source": self._origin.source,
             "params_billion": info["n_params"] / 1e9,
             "requested_bits": self._bits,
             "effective_loading_bits": bits_of(runs),
@@ -271,7 +303,7 @@ class TurboModel:
             "dtype": "float32",
             "finetuned": False,
             "lora_applied": False,
-            "file": os.path.abspath(self._path),
+            "file": os.path.abspath(self._origin.path),
             **info,
         }
 
@@ -290,6 +322,12 @@ class TurboModel:
     def quantization(self) -> str:
         """The type of weights that runs, such as "Q4_1"; "F32" for the reference."""
         return str(self._info["quantization"])
+
+    @property
+    def export_push_config(self) -> dict[str, str | None]:
+        """The defaults that turbo(config=...) set for export and push, which are not there yet: format, quantization,
+        push_format, push_quantization."""
+        return self._export_push_config
 
     @property
     def max_length(self) -> int:
@@ -330,7 +368,7 @@ class TurboModel:
     def __repr__(self) -> str:
         state = ", closed" if self.closed else ""
         return (
-            f"TurboModel({self._path!r}, {size_of(self._info['n_params'])} parameters, {self.quantization}, "
+            f"TurboModel({self._origin.name!r}, {size_of(self._info['n_params'])} parameters, {self.quantization}, "
             f"max_length={self.max_length}, threads={self._info['threads']}{state})"
         )
 
@@ -343,20 +381,23 @@ class TurboModel:
         repetition_penalty: Any, stop_strings: Any, seed: Any, typical_p: Any, frequency_penalty: Any,
         presence_penalty: Any, logit_bias: Any,
     ) -> dict[str, Any]:
-        """Types are checked here, ranges by the library."""
+        """Types are checked here, ranges by the library. None is the model's own recommendation."""
+        own = self._defaults
         parameters = {
-            "max_new_tokens": check.int32("max_new_tokens", max_new_tokens, 1),
-            "temperature": check.number("temperature", temperature),
-            "top_p": check.number("top_p", top_p),
-            "top_k": check.int32("top_k", top_k, 0),
-            "min_p": check.number("min_p", min_p),
-            "do_sample": check.flag("do_sample", do_sample),
-            "repetition_penalty": check.number("repetition_penalty", repetition_penalty),
+            "max_new_tokens": check.int32("max_new_tokens", _or(max_new_tokens, own["max_new_tokens"]), 1),
+            "temperature": check.number("temperature", _or(temperature, own["temperature"])),
+            "top_p": check.number("top_p", _or(top_p, own["top_p"])),
+            "top_k": check.int32("top_k", _or(top_k, own["top_k"]), 0),
+            "min_p": check.number("min_p", _or(min_p, own["min_p"])),
+            "do_sample": check.flag("do_sample", _or(do_sample, own["do_sample"])),
+            "repetition_penalty": check.number(
+                "repetition_penalty", _or(repetition_penalty, own["repetition_penalty"])
+            ),
             "stop_strings": check.stop_strings(stop_strings),
             "seed": None if seed is None else check.integer("seed", seed, 0, check.UINT64_MAX),
-            "typical_p": check.number("typical_p", typical_p),
-            "frequency_penalty": check.number("frequency_penalty", frequency_penalty),
-            "presence_penalty": check.number("presence_penalty", presence_penalty),
+            "typical_p": check.number("typical_p", _or(typical_p, own["typical_p"])),
+            "frequency_penalty": check.number("frequency_penalty", _or(frequency_penalty, own["frequency_penalty"])),
+            "presence_penalty": check.number("presence_penalty", _or(presence_penalty, own["presence_penalty"])),
             "logit_bias": check.logit_bias(logit_bias),
         }
         if seed is None and self._seed is not None:

@@ -38,8 +38,8 @@ def decode_with(
 
 
 class Tokenizer:
-    """The tokenizer of a GGUF file, which need not hold more than a vocabulary; or, as TurboModel.tokenizer, that of
-    an open model. It may be used by many threads at once."""
+    """The tokenizer of a folder with tokenizer.json, or of a GGUF file, which need not hold more than a vocabulary; or,
+    as TurboModel.tokenizer, that of an open model. It may be used by many threads at once."""
 
     def __init__(self, handle: _quantllm.Model | _quantllm.Tokenizer, source: str) -> None:
         """Not to be called: Tokenizer.from_file(path) makes one."""
@@ -49,13 +49,11 @@ class Tokenizer:
 
     @classmethod
     def from_file(cls, path: str | os.PathLike[str]) -> Tokenizer:
-        """Opens the tokenizer of a .gguf file.
+        """Opens the tokenizer of a folder with tokenizer.json, of that file, or of a .gguf file.
 
         Raises FileNotFoundError, ValueError for a file that breaks a rule of its format, NotImplementedError for a
         kind of tokenizer that is not supported."""
         name = file_path("path", path)
-        if os.path.isdir(name):
-            raise NotImplementedError(f"{name} is a folder: tokenizers are read from .gguf files so far")
         return cls(_quantllm.Tokenizer(os.fsencode(name)), name)
 
     @known_names

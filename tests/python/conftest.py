@@ -25,6 +25,21 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.model)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def apart(tmp_path_factory):
+    """No test reaches the Hub, reads the user's caches or writes to them: port 9 of this machine answers nobody."""
+    folder = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_HUB_OFFLINE",
+                     "TRANSFORMERS_OFFLINE", "QUANTLLM_CACHE_SIZE"):
+            patch.delenv(name, raising=False)
+        patch.setenv("HF_HOME", str(folder / "huggingface"))
+        patch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+        patch.setenv("HF_HUB_DISABLE_TELEMETRY", "1")
+        patch.setenv("QUANTLLM_CACHE", str(folder / "packed"))
+        yield
+
+
 @pytest.fixture(scope="session")
 def make_tiny(tmp_path_factory):
     folder = tmp_path_factory.mktemp("models")
@@ -88,3 +103,22 @@ def run_script():
                               timeout=120, **options)
 
     return run
+
+
+@pytest.fixture
+def hub():
+    """A hub on this machine (tests/hub/fakehub.py)."""
+    sys.path.insert(0, str(ROOT / "tests" / "hub"))
+    import fakehub
+
+    server = fakehub.Hub()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def smollm_folder(smollm, tmp_path_factory):
+    """SmolLM2 as a Hugging Face folder, made from its GGUF by a kept script."""
+    folder = tmp_path_factory.mktemp("smollm") / "hf"
+    subprocess.run([sys.executable, ROOT / "tools" / "gguf_to_hf.py", smollm, folder], check=True)
+    return folder

@@ -11,7 +11,6 @@ WRONG_PARAMETERS = [
     ({"temprature": 1}, TypeError, "generate() has no parameter 'temprature': did you mean 'temperature'?"),
     ({"max_tokens": 5}, TypeError, "generate() has no parameter 'max_tokens': did you mean 'max_new_tokens'?"),
     ({"temperature": "hot"}, TypeError, "temperature must be a number, got str ('hot')"),
-    ({"temperature": None}, TypeError, "temperature must be a number, got NoneType"),
     ({"temperature": True}, TypeError, "temperature must be a number, got bool (True)"),
     ({"temperature": 10**400}, ValueError, "temperature is too large for a float: an int of 1329 bits"),
     ({"temperature": -1}, ValueError, "temperature must be >= 0, got -1"),
@@ -77,6 +76,18 @@ WRONG_MESSAGES = [
     ([{"role": "user", "content": "\ud800"}], ValueError, None),
     ([{"role": "wizard", "content": "Hi"}], ValueError, None),
 ]
+
+
+class Device:
+    """What torch.device looks like from here."""
+
+    def __init__(self, name):
+        self.name = name
+
+    def __repr__(self):
+        return f"Device({self.name})"
+
+
 WRONG_OPTIONS = [
     ({"max_seq_length": 5}, TypeError, "turbo() has no parameter 'max_seq_length': did you mean 'max_length'?"),
     ({"threads": 0}, ValueError, "threads must be 1 to 256, got 0"),
@@ -84,22 +95,36 @@ WRONG_OPTIONS = [
     ({"max_length": 0}, ValueError, "max_length must be 1 to 4294967295, got 0"),
     ({"max_length": 2**31}, ValueError, None),
     ({"device": "cuda"}, ValueError, 'device must be "cpu", "auto" or None, got \'cuda\''),
-    ({"device": 0}, TypeError, "device must be str, got int (0)"),
-    ({"dtype": "float16"}, ValueError, 'dtype must be "float32", "auto" or None, got \'float16\''),
-    ({"bits": 7}, ValueError, "bits must be one of 2, 3, 4, 5, 6, 8, 16, 32, got 7"),
+    ({"device": 0}, ValueError, 'device must be "cpu", "auto" or None, got 0'),
+    ({"device": Device("cuda")}, ValueError, 'device must be "cpu", "auto" or None, got Device(cuda)'),
+    ({"dtype": "bfloat16"}, ValueError, 'dtype must be "float32" or None, got \'bfloat16\''),
+    ({"dtype": "auto"}, ValueError, 'dtype must be "float32" or None, got \'auto\''),
+    ({"dtype": float}, ValueError, 'dtype must be "float32" or None, got <class \'float\'>'),
+    ({"dtype": "float32", "bits": 8}, ValueError, 'bits=8 and dtype="float32" do not agree: give one of them'),
+    ({"dtype": "float32", "quantization": "Q8_0"}, ValueError,
+     'quantization=\'Q8_0\' and dtype="float32" do not agree: give one of them'),
+    ({"bits": 7}, ValueError, "bits must be one of 2, 3, 4, 5, 6, 8, 16, got 7"),
+    ({"bits": 32}, ValueError, 'bits must be one of 2, 3, 4, 5, 6, 8, 16, got 32; for 32 take quantization="F32"'),
     ({"bits": "4"}, TypeError, "bits must be int, got str ('4')"),
-    ({"bits": 2}, NotImplementedError, None),
-    ({"bits": 8, "quantization": "F32"}, ValueError, "bits=8 and quantization='F32' do not agree: give one of them"),
-    ({"quantization": "Q9_9"}, NotImplementedError, None),
+    ({"bits": True}, TypeError, "bits must be int, got bool (True)"),
+    ({"bits": 8, "quantization": "F32"}, ValueError, None),
+    ({"quantization": "Q9_9"}, (ValueError, NotImplementedError), None),
     ({"quantization": 4}, TypeError, "quantization must be str, got int (4)"),
     ({"seed": -1}, ValueError, f"seed must be 0 to {INT64}, got -1"),
-    ({"revision": "main"}, ValueError, "revision is for models of the Hub, and this is a local file: leave it out"),
-    ({"token": "secret"}, ValueError, "token is for models of the Hub, and this is a local file: leave it out"),
+    ({"revision": "main"}, ValueError, "revision is for models of the Hub, and {tiny} is a path: leave it out"),
+    ({"token": "secret"}, ValueError, "token is for models of the Hub, and {tiny} is a path: leave it out"),
+    ({"revision": 1}, TypeError, "revision must be str, got int (1)"),
+    ({"token": True}, TypeError, "token must be str, got bool (True)"),
+    ({"cache": 1}, TypeError, "cache must be bool, got int (1)"),
     ({"verbose": 1}, TypeError, "verbose must be bool, got int (1)"),
     ({"config": "x"}, TypeError, "config must be a dict, got str ('x')"),
-    ({"config": {"bit": 4}}, ValueError, None),
-    ({"config": {"format": "gguf"}}, NotImplementedError,
-     "config['format'] is for export and push, which are not there yet: leave it out"),
+    ({"config": {"bit": 4}}, ValueError, "config has no key 'bit'; it has format, quantization, push_format, "
+                                         "push_quantization, export_format, export_quantization"),
+    ({"config": {"format": "zip"}}, ValueError,
+     "config['format'] must be one of gguf, safetensors, onnx, mlx, got 'zip'"),
+    ({"config": {"quantization": 4}}, TypeError, "config['quantization'] must be str, got int (4)"),
+    ({"config": {"format": "gguf", "export_format": "mlx"}}, ValueError,
+     "config has 'export_format' twice, as 'format' too: give one of them"),
     ({"chat_template": 5}, TypeError,
      "chat_template must be Jinja source as str, or the Path of a file of it, got int (5)"),
     ({"chat_template": "{% if %}"}, ValueError, None),
@@ -177,7 +202,7 @@ def test_no_template(tiny_without_template):
 
 @pytest.mark.parametrize("options, kind, message", WRONG_OPTIONS, ids=named)
 def test_wrong_option(tiny, options, kind, message):
-    fails(kind, message, turbo, tiny, **options)
+    fails(kind, message and message.replace("{tiny}", str(tiny)), turbo, tiny, **options)
 
 
 def test_path_of_a_template_as_text(tiny, tmp_path):
@@ -188,12 +213,16 @@ def test_path_of_a_template_as_text(tiny, tmp_path):
 
 
 @pytest.mark.parametrize("name, kind, part", [
-    ("TinyLlama/TinyLlama-1.1B-Chat-v1.0", NotImplementedError, "give its path"),
-    ("gpt2", NotImplementedError, "give its path"),
-    ("model.safetensors", NotImplementedError, "only .gguf files"),
-    ("none.gguf", FileNotFoundError, "none.gguf"),
-    ("/none/of/these", FileNotFoundError, "/none/of/these"),
-    (pathlib.Path("none"), FileNotFoundError, "none"),
+    ("none.gguf", FileNotFoundError, 'none.gguf: no such file or folder, and no name of the Hub ("owner/name") either'),
+    ("none/model.safetensors", FileNotFoundError, "none/model.safetensors: no such file or folder"),
+    ("/none/of/these", FileNotFoundError, "/none/of/these: no such file or folder"),
+    ("./none", FileNotFoundError, "./none: no such file or folder"),
+    ("a/b/c", FileNotFoundError, "a/b/c: no such file or folder"),
+    ("a--b/c", FileNotFoundError, "a--b/c: no such file or folder"),
+    ("owner/na me", FileNotFoundError, "owner/na me: no such file or folder"),
+    ("none/none:", ValueError, "as in \"none/none:Q4_K_M\""),
+    (pathlib.Path("none"), FileNotFoundError, "none: no such file or folder"),
+    (pathlib.Path("owner/name"), FileNotFoundError, "owner/name: no such file or folder"),
     ("", ValueError, "model is empty"),
     ("a\0b", ValueError, "NUL"),
     (b"model.gguf", TypeError, "model must be str or Path, got bytes"),
@@ -203,9 +232,18 @@ def test_wrong_model(name, kind, part):
     assert part in fails(kind, None, turbo, name)
 
 
-def test_folder(tiny):
-    assert str(tiny.parent) in fails(NotImplementedError, None, turbo, tiny.parent)
-    fails(NotImplementedError, None, Tokenizer.from_file, tiny.parent)
+def test_empty_folder(tmp_path):
+    for name in (tmp_path, str(tmp_path)):
+        assert str(tmp_path) in fails((ValueError, NotImplementedError, OSError), None, turbo, name)
+        assert str(tmp_path) in fails((ValueError, NotImplementedError, OSError), None, Tokenizer.from_file, name)
+
+
+def test_folder_that_exists_is_no_name_of_the_hub(tmp_path, monkeypatch):
+    (tmp_path / "owner" / "name").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    text = fails(ValueError, None, turbo, "owner/name", revision="main")
+    assert text == "revision is for models of the Hub, and owner/name is a path: leave it out"
+    assert "is a path" in fails(ValueError, None, turbo, "owner/name:Q4_K_M", token="x")
 
 
 @pytest.mark.parametrize("number", range(1, 40))

@@ -305,7 +305,8 @@ def test_report(model, tiny):
     upstream = {"model_id", "params_billion", "requested_bits", "effective_loading_bits", "is_quantized",
                 "quant_method", "device", "dtype", "finetuned", "lora_applied"}
     assert upstream <= set(report)
-    assert report["model_id"] == report["file"] == str(tiny)
+    assert report["model_id"] == report["file"] == report["source"] == str(tiny)
+    assert report["from_cache"] is False
     assert report["architecture"] == "llama" and report["device"] == "cpu" and report["has_chat_template"] is True
     assert report["isa"] in ("scalar", "avx2", "avx512")
     assert report["max_length"] == model.max_length <= report["context_length"]
@@ -329,11 +330,12 @@ def test_quantizations(make_tiny, stored, bits):
         assert report["quantization"] == report["file_type"] == stored and report["effective_loading_bits"] == bits
         assert report["is_quantized"] == (bits < 16) and report["requested_bits"] is None
         logits = plain.logits(ids)
-    by_type = [{"quantization": stored}, {"bits": bits}] if bits < 16 else []  # of F32 that is the reference
+    by_type = [{"quantization": stored}] if bits < 16 else []  # of F32 that is the reference
     for options in ({"quantization": "auto"}, *by_type):
         with turbo(path, verbose=False, **options) as same:
             assert same.quantization == stored and bytes(same.logits(ids)) == bytes(logits)
-    with turbo(path, quantization="F32", verbose=False) as reference, turbo(path, bits=32, verbose=False) as same:
-        assert reference.quantization == "F32" and same.report()["requested_bits"] == 32
+    reference = turbo(path, quantization="F32", verbose=False)
+    with reference, turbo(path, dtype="float32", verbose=False) as same:
+        assert reference.quantization == same.quantization == "F32"
         assert bytes(reference.logits(ids)) == bytes(same.logits(ids))
         assert distance(logits, reference.logits(ids)) < 0.01

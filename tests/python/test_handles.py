@@ -11,9 +11,13 @@ CALL = {"max_new_tokens": 8, "temperature": 1.0, "top_p": 1.0, "top_k": 0, "min_
 
 @pytest.fixture
 def handle(tiny):
-    opened = _quantllm.Model(str(tiny).encode(), 0, 0, None, None, None)
+    opened = open_model(tiny)
     yield opened
     opened.close()
+
+
+def open_model(path, threads=1, progress=None, log=None):
+    return _quantllm.Model(str(path).encode(), threads, 0, 0, None, None, False, progress, log)
 
 
 def drain(session, number):
@@ -83,7 +87,7 @@ def test_wrong_arguments(handle):
 
 def test_progress(tiny):
     seen = []
-    _quantllm.Model(str(tiny).encode(), 1, 0, None, None, seen.append).close()
+    open_model(tiny, progress=seen.append).close()
     assert seen == sorted(seen) and all(0 <= fraction <= 1 for fraction in seen)
 
 
@@ -92,7 +96,22 @@ def test_progress_that_raises(tiny):
         raise KeyError(fraction)
 
     calls = []
-    _quantllm.Model(str(tiny).encode(), 1, 0, None, None, calls.append).close()
+    open_model(tiny, progress=calls.append).close()
     if calls:
         with pytest.raises(KeyError):
-            _quantllm.Model(str(tiny).encode(), 1, 0, None, None, progress)
+            open_model(tiny, progress=progress)
+
+
+def test_log(tiny):
+    lines = []
+    open_model(tiny, log=lines.append).close()
+    assert all(isinstance(line, str) and line and "\n" not in line for line in lines)
+
+
+def test_default_params(handle):
+    own = handle.default_params()
+    assert set(own) == set(CALL) - {"seed", "logit_bias", "stop_strings"}
+    assert own["max_new_tokens"] == 512 and isinstance(own["do_sample"], bool)
+    handle.close()
+    with pytest.raises(ValueError, match="^model is closed$"):
+        handle.default_params()

@@ -14,7 +14,7 @@ SAMPLING = ("*, max_new_tokens=512, temperature=0.7, top_p=0.9, top_k=50, min_p=
             "presence_penalty=0.0, logit_bias=None")
 SIGNATURES = [
     (turbo, "model, *, bits=None, quantization=None, max_length=None, threads=None, device=None, dtype=None, "
-            "seed=None, revision=None, token=None, verbose=True, config=None, chat_template=None"),
+            "seed=None, revision=None, token=None, verbose=True, config=None, chat_template=None, cache=True"),
     (TurboModel.generate, f"self, prompt, {SAMPLING}"),
     (TurboModel.chat, f"self, messages, {SAMPLING}"),
     (TurboModel.tokenize, "self, text, add_special_tokens=True, parse_special=True"),
