@@ -135,6 +135,14 @@ static void matmul(worker *w, const ql_matrix *m, const input *in, size_t n, flo
             kernels->add(y + t * ld + p0 * QL_PANEL_ROWS, m->bias + p0 * QL_PANEL_ROWS, (p1 - p0) * QL_PANEL_ROWS);
 }
 
+// x *= factor. 1 costs nothing.
+static void scale(float *x, float factor, size_t n)
+{
+    if (factor != 1)
+        for (size_t i = 0; i < n; i++)
+            x[i] *= factor;
+}
+
 // ---- the layer ----
 
 static void project_qkv(worker *w, const ql_layer *layer)
@@ -162,11 +170,21 @@ static const ql_kv *kv_of(const ql_forward *f, const ql_row *row, size_t layer, 
     return &row->cache->heads[layer * f->config->n_kv_heads + head];
 }
 
-// Positions go into q and k; k and v go into the cache. An item is one kv head of one row.
+// Each head normalized alone, with its slice of the weights.
+static void norm_heads(const ql_forward *f, const ql_norm *norm, size_t first, size_t n_heads, float *x)
+{
+    size_t d = f->config->head_dim;
+    for (size_t h = 0; norm->weight && h < n_heads; h++)
+        f->kernels->rms_norm(x + h * d, norm->weight + (first + h) * d, f->config->norm_eps, d, x + h * d);
+}
+
+// Queries and keys are normalized where the model does so, positions go into them; k and v go into the cache. An item is
+// one kv head of one row.
 static void rotate_and_store(worker *w, size_t layer)
 {
     ql_forward *f = w->f;
     const ql_config *c = f->config;
+    const ql_layer *l = &f->weights->layers[layer];
     size_t group = c->n_heads / c->n_kv_heads, d = c->head_dim, begin, end;
     while (claim(w, f->n_rows * c->n_kv_heads, 4, &begin, &end))
         for (size_t i = begin; i < end; i++) {
@@ -174,8 +192,12 @@ static void rotate_and_store(worker *w, size_t layer)
             const float *cos_sin = f->cos_sin + row * c->n_rot;
             float *q = f->q + row * f->ld_q + head * group * d;
             float *k = f->k + row * f->ld_kv + head * d, *v = f->v + row * f->ld_kv + head * d;
-            f->kernels->rope(q, cos_sin, group, d, c->n_rot, c->rope_kind);
-            f->kernels->rope(k, cos_sin, 1, d, c->n_rot, c->rope_kind);
+            norm_heads(f, &l->q_norm, head * group, group, q);
+            norm_heads(f, &l->k_norm, head, 1, k);
+            if (c->plan[layer].rope != QL_NO_ROPE) {
+                f->kernels->rope(q, cos_sin, group, d, c->n_rot, c->rope_kind);
+                f->kernels->rope(k, cos_sin, 1, d, c->n_rot, c->rope_kind);
+            }
             f->kernels->kv_write[f->kv_type](kv_of(f, &f->rows[row], layer, head), f->rows[row].pos, k, v, d);
         }
     next_stage(w);
@@ -189,10 +211,10 @@ static size_t load_tile(worker *w, const tile *t, size_t head, size_t first_head
     ql_forward *f = w->f;
     const ql_config *c = f->config;
     size_t group = c->n_heads / c->n_kv_heads, d = c->head_dim, n = 0;
-    float scale = (float)(1.0 / sqrt((double)d));
     for (size_t row = t->first_row; row < t->first_row + t->n_rows; row++)
         for (size_t h = first_head; h < first_head + n_heads; h++, n++) {
-            f->kernels->query_write[f->kv_type](f->q + row * f->ld_q + (head * group + h) * d, scale, n, d, w->query);
+            f->kernels->query_write[f->kv_type](f->q + row * f->ld_q + (head * group + h) * d, c->attn_scale, n, d,
+                                                w->query);
             n_visible[n] = (int32_t)f->rows[row].pos + 1;
         }
     return n;
@@ -275,8 +297,10 @@ static void project_residual(worker *w, const ql_matrix *m, const float *rows, s
     while (claim(w, total, panel_chunk(f, total), &begin, &end)) {
         matmul(w, m, &in, f->n_rows, f->y, f->ld_embd, begin, end);
         size_t at = begin * QL_PANEL_ROWS, n = (end - begin) * QL_PANEL_ROWS;
-        for (size_t row = 0; row < f->n_rows; row++)
+        for (size_t row = 0; row < f->n_rows; row++) {
+            scale(f->y + row * f->ld_embd + at, f->config->residual_scale, n);
             f->kernels->add(f->x + row * f->ld_embd + at, f->y + row * f->ld_embd + at, n);
+        }
     }
     next_stage(w);
 }
@@ -312,6 +336,7 @@ static void embed(worker *w)
     while (claim(w, f->n_rows, 4, &begin, &end))
         for (size_t row = begin; row < end; row++) {
             ql_panel_row(m->dtype, m->panels, m->n_cols, (size_t)f->rows[row].token, f->x + row * f->ld_embd);
+            scale(f->x + row * f->ld_embd, c->embd_scale, c->n_embd);
             for (size_t i = 0; i < c->n_rot / 2; i++) {
                 double angle = f->rows[row].pos * f->weights->inv_freq[0][i], scale = f->weights->rope_attn_factor[0];
                 f->cos_sin[row * c->n_rot + 2 * i] = (float)(cos(angle) * scale);
@@ -335,8 +360,12 @@ static void head(worker *w)
     next_stage(w);
     input in = prepare(w, f->y, f->ld_embd, f->config->n_embd, f->weights->output_norm.weight, kind_of(m), f->n_logits);
     size_t total = ql_n_panels(m), begin, end;
-    while (claim(w, total, panel_chunk(f, total), &begin, &end))
+    while (claim(w, total, panel_chunk(f, total), &begin, &end)) {
         matmul(w, m, &in, f->n_logits, f->logits, f->ld_logits, begin, end);
+        for (size_t row = 0; row < f->n_logits; row++)
+            scale(f->logits + row * f->ld_logits + begin * QL_PANEL_ROWS, f->config->logit_scale,
+                  (end - begin) * QL_PANEL_ROWS);
+    }
 }
 
 static void forward_job(void *arg, int index)

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 // Lays out the scratch memory of forward(): one arena, measured before it is allocated.
-#include <math.h>
 #include <stdlib.h>
 
 #include "model/arch.h"
@@ -89,8 +88,8 @@ static const char *missing_feature(const ql_config *c, const ql_weights *w)
     const ql_layer *l = &w->layers[0];
     if (c->norm != QL_NORM_RMS)
         return "LayerNorm";
-    if (c->qk_norm != QL_QK_NORM_NONE)
-        return "normalized queries and keys";
+    if (c->qk_norm == QL_QK_NORM_FULL)
+        return "queries and keys normalized over all heads";
     if (c->parallel_residual)
         return "parallel attention and feed-forward";
     if (!l->attn_norm.weight || !l->ffn_norm.weight || l->attn_post_norm.weight || l->ffn_post_norm.weight)
@@ -101,18 +100,16 @@ static const char *missing_feature(const ql_config *c, const ql_weights *w)
         return "a feed-forward other than SwiGLU";
     if (c->learned_positions || !c->n_rot)
         return "positions other than RoPE";
-    if (c->embd_scale != 1 || c->residual_scale != 1 || c->logit_scale != 1 || c->attn_softcap != 0 || c->logit_softcap != 0)
-        return "scaled or capped activations";
-    if (fabsf(c->attn_scale * sqrtf((float)c->head_dim) - 1) > 1e-6f)
-        return "an attention scale of its own";
+    if (c->attn_softcap != 0 || c->logit_softcap != 0)
+        return "capped scores or logits";
     return NULL;
 }
 
 static const char *missing_layer_feature(const ql_config *c, uint32_t max_length)
 {
     for (uint32_t i = 0; i < c->n_layers; i++) {
-        if (c->plan[i].rope != QL_ROPE_GLOBAL)
-            return "layers with different positions";
+        if (c->plan[i].rope == QL_ROPE_LOCAL)
+            return "layers with a rotation of their own";
         if (c->plan[i].windowed && c->window < max_length)
             return "a sliding window shorter than max_length";
     }
