@@ -24,7 +24,7 @@ def test_every_block_runs(smollm, monkeypatch, capsys):
 
     def turbo(name, **options):
         assert name == HUB_ID
-        opened.append(real_turbo(smollm, **options))
+        opened.append(real_turbo(smollm, seed=1, **options))  # some seeds end the text at once
         return opened[-1]
 
     real_turbo = quantllm.turbo
