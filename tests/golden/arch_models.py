@@ -27,10 +27,11 @@ def logits(case):
     return np.frombuffer(base64.b64decode(case["logits"]), dtype="<f4").reshape(-1, VOCAB)
 
 
-def weight(name, shape):
-    """Uniform in [-SPREAD, SPREAD); a norm's around 1, so that every part of a layer counts."""
+def weight(case, name):
+    """Uniform in [-spread, spread); a norm's around 1, so that every part of a layer counts."""
+    shape = case["tensors"][name]
     bits = np.random.Philox(key=zlib.crc32(name.encode())).random_raw(int(np.prod(shape)))
-    values = ((bits >> np.uint64(40)).astype(np.float64) / 2 ** 23 - 1) * SPREAD
+    values = ((bits >> np.uint64(40)).astype(np.float64) / 2 ** 23 - 1) * case.get("spread", SPREAD)
     centre = 1.0 if name.endswith("weight") and ("norm" in name or ".ln_" in name or "ln_attn" in name or "ln_mlp" in name) else 0.0
     return (values + centre).astype(np.float32).reshape(shape)
 
@@ -54,7 +55,7 @@ def write_folder(folder, case, config=None):
     (folder / "tokenizer.json").write_text(json.dumps(tokenizer_json()))
     header, parts, at = {}, [], 0
     for name, shape in case["tensors"].items():
-        data = weight(name, shape).tobytes()
+        data = weight(case, name).tobytes()
         header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [at, at + len(data)]}
         parts.append(data)
         at += len(data)
@@ -104,7 +105,7 @@ def split_heads(w, n_groups, n_queries, head_dim):
 
 class Converter:
     def __init__(self, case):
-        self.config, self.shapes = case["config"], case["tensors"]
+        self.case, self.config = case, case["config"]
         self.kind = self.config["model_type"]
         self.arch = GGUF_ARCH.get(self.kind, self.kind)
         self.heads = self.config.get("num_attention_heads") or self.config["n_head"]
@@ -137,10 +138,10 @@ class Converter:
     def tensors(self):
         """Name and values; experts and norms kept head by head are stacked."""
         stacked = {}
-        for full, shape in self.shapes.items():
+        for full in self.case["tensors"]:
             name = next((full[len(p):] for p in PREFIXES if full.startswith(p)), full)
             name, suffix = (name.rsplit(".", 1) if name.endswith(("weight", "bias")) else (name, "weight"))
-            w = weight(full, shape)
+            w = weight(self.case, full)
             if not name.startswith(("layers.", "h.")):
                 yield f"{TOP[name]}.{suffix}", self.change(name, w)
                 continue

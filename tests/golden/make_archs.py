@@ -9,14 +9,14 @@
 transformers: that the form is llama.cpp's own. Cases whose form llama.cpp does not know are not to be found there."""
 import argparse
 import base64
+import json
 import pathlib
 import tempfile
-
-import json
 
 import numpy as np
 import torch
 import transformers
+from safetensors import safe_open
 
 import arch_models
 
@@ -54,6 +54,8 @@ CASES = {
     "mistral, window": ("Mistral", {"sliding_window": 11}),
     "mistral, long window": ("Mistral", {"sliding_window": 300, "max_position_embeddings": 1024}),
     "mixtral": ("Mixtral", {"num_local_experts": 5, "num_experts_per_tok": 2, "sliding_window": None}),
+    "mixtral, wide": ("Mixtral", {"num_local_experts": 4, "num_experts_per_tok": 2, "sliding_window": None, "hidden_size": 256,
+                                  "intermediate_size": 256, "num_hidden_layers": 1}),  # K-quants fit
     "qwen2": ("Qwen2", {}),
     "qwen2, window": ("Qwen2", {"use_sliding_window": True, "sliding_window": 10, "max_window_layers": 1,
                                 "num_hidden_layers": 3}),
@@ -93,6 +95,7 @@ CASES = {
     "cohere, qk norm": ("Cohere", {"use_qk_norm": True}),
     "glm4": ("Glm4", {"head_dim": 16}),
 }
+SPREADS = {"mixtral, wide": 0.1}  # wider ones would let rounding choose the experts
 CLASSES = {"GPT2": "GPT2LMHeadModel"}
 CONFIGS = {"Gemma3": "Gemma3TextConfig"}
 
@@ -108,18 +111,17 @@ def build(family, options):
     return config, model_class
 
 
-def run(family, options, folder, n_ids):
+def run(name, family, options, folder, n_ids):
     """The case: what transformers makes of the folder that arch_models writes."""
     config, model_class = build(family, options)
     model = model_class._from_config(config, attn_implementation="eager")
     model.save_pretrained(folder)
     saved = json.loads((folder / "config.json").read_text())
-    names = sorted(transformers.utils.import_utils.importlib.import_module("safetensors").safe_open(
-        folder / "model.safetensors", "pt").keys())
-    from safetensors import safe_open
     with safe_open(folder / "model.safetensors", "pt") as file:
-        shapes = {name: list(file.get_slice(name).get_shape()) for name in names}
-    case = {"config": saved, "tensors": shapes, "n_ids": n_ids}
+        shapes = {name: list(file.get_slice(name).get_shape()) for name in sorted(file.keys())}
+    case = {"config": saved, "tensors": shapes}
+    if name in SPREADS:
+        case["spread"] = SPREADS[name]
     arch_models.write_folder(folder, case)
     model = model_class.from_pretrained(folder, attn_implementation="eager", dtype=torch.float32).eval()
     case["ids"] = np.random.default_rng(1).integers(0, arch_models.VOCAB, n_ids).tolist()
@@ -156,7 +158,7 @@ def main():
                 against_llama(name, cases[name], pathlib.Path(work))
                 continue
             long = settings.get("max_position_embeddings", 0) > 512
-            cases[name] = run(family, settings, pathlib.Path(work) / "model", LONG if long else N_IDS)
+            cases[name] = run(name, family, settings, pathlib.Path(work) / "model", LONG if long else N_IDS)
             print("made", name)
     if not options.llama:
         (arch_models.HERE / "archs.json").write_text(json.dumps(cases, indent=0))

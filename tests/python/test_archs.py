@@ -52,8 +52,25 @@ def test_gguf(name, tmp_path):
     check(tmp_path / "model.gguf", CASES[name])
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_packed(name, tmp_path):
+    """What the second start maps is what the first one computed with."""
+    case = CASES[name]
+    arch_models.write_folder(tmp_path / "model", case)
+    options = {"quantization": "Q4_K_M", "max_length": max_length(case), "verbose": False}
+    logits = []
+    for start in range(2):
+        with turbo(tmp_path / "model", **options) as model:
+            assert model.report()["from_cache"] == bool(start)
+            logits.append(bytes(model.logits(case["ids"])))
+    assert logits[0] == logits[1]
+    want = arch_models.logits(case)
+    got = np.frombuffer(logits[1], dtype="<f4").reshape(-1, want.shape[1])[-len(want):]
+    assert ((got - want) ** 2).sum() / (want ** 2).sum() < 0.5  # random weights in 4 bits
+
+
 # One of each kind of stage: mixtures, windows over chunks, capped scores, LayerNorm and parallel layers, all heads' norms.
-VARIED = ["mixtral", "qwen3_moe, some dense", "mistral, long window", "gemma2", "gpt_neox", "cohere, qk norm", "olmo2", "gpt2"]
+VARIED = ["mixtral", "mixtral, wide", "qwen3_moe, some dense", "mistral, long window", "gemma2", "gpt_neox", "cohere, qk norm", "olmo2", "gpt2"]
 HASH = """
 import hashlib, sys
 from quantllm import turbo
@@ -74,7 +91,7 @@ def test_same_bits(name, tmp_path):
     """On every level and with any number of threads."""
     case, folder = CASES[name], tmp_path / "model"
     arch_models.write_folder(folder, case)
-    for quantization in ("F32", "Q4_0"):
+    for quantization in ("F32", "Q4_K_M" if "wide" in name else "Q4_0"):
         want = hashed(folder, quantization, 1, case["ids"], "scalar")
         assert len(want) == 65
         for isa, threads in (("avx2", 1), ("avx512", 2), ("avx512", 3)):
