@@ -5,6 +5,8 @@
     python -m venv golden && golden/bin/pip install torch transformers numpy
     golden/bin/python tests/golden/make_archs.py [--llama]
 
+published.json holds config.json files in the forms in which models were published, with small sizes.
+
 --llama (with llama-cpp-python) also runs the GGUF form of each through llama.cpp and prints how far it is from
 transformers: that the form is llama.cpp's own. Cases whose form llama.cpp does not know are not to be found there."""
 import argparse
@@ -41,6 +43,7 @@ def longrope(context, original):
 
 
 GEMMA = {"head_dim": 16, "query_pre_attn_scalar": 16, "sliding_window": 9}
+PUBLISHED = "published: "
 CASES = {
     "llama": ("Llama", {}),
     "llama, tied": ("Llama", {"tie_word_embeddings": True}),
@@ -111,12 +114,17 @@ def build(family, options):
     return config, model_class
 
 
-def run(name, family, options, folder, n_ids):
+def build_published(config, folder):
+    """From a config.json in the form of the transformers of its day."""
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(config))
+    return transformers.AutoConfig.from_pretrained(folder), getattr(transformers, config["architectures"][0])
+
+
+def run(name, config, model_class, folder, n_ids, published=None):
     """The case: what transformers makes of the folder that arch_models writes."""
-    config, model_class = build(family, options)
-    model = model_class._from_config(config, attn_implementation="eager")
-    model.save_pretrained(folder)
-    saved = json.loads((folder / "config.json").read_text())
+    model_class._from_config(config, attn_implementation="eager").save_pretrained(folder)
+    saved = published or json.loads((folder / "config.json").read_text())
     with safe_open(folder / "model.safetensors", "pt") as file:
         shapes = {name: list(file.get_slice(name).get_shape()) for name in sorted(file.keys())}
     case = {"config": saved, "tensors": shapes}
@@ -158,10 +166,15 @@ def main():
                 against_llama(name, cases[name], pathlib.Path(work))
                 continue
             long = settings.get("max_position_embeddings", 0) > 512
-            cases[name] = run(name, family, settings, pathlib.Path(work) / "model", LONG if long else N_IDS)
+            cases[name] = run(name, *build(family, settings), pathlib.Path(work) / "model", LONG if long else N_IDS)
             print("made", name)
     if not options.llama:
-        (arch_models.HERE / "archs.json").write_text(json.dumps(cases, indent=0))
+        for name, config in json.loads((arch_models.HERE / "published.json").read_text()).items():
+            with tempfile.TemporaryDirectory() as work:
+                folder = pathlib.Path(work) / "model"
+                cases[PUBLISHED + name] = run(name, *build_published(config, folder), folder, N_IDS, config)
+        rows = ",\n".join(f"{json.dumps(name)}: {json.dumps(case)}" for name, case in cases.items())
+        (arch_models.HERE / "archs.json").write_text("{\n" + rows + "\n}\n")
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from quantllm import turbo  # noqa: E402
 
 CASES = arch_models.load()
 NMSE = 1e-8
+OURS = [name for name in CASES if not name.startswith("published: ")]  # the others have all been seen in other forms
 # What llama.cpp's GGUF files have no form for: windows of these, dynamic scaling, norms of Phi's queries and keys, experts'
 # weights that do not sum to 1, Gemma's scale of scores, Falcon's sequential layers.
 NO_GGUF = {"llama, dynamic", "mistral, window", "mistral, long window", "qwen2, window", "phi, qk norm",
@@ -46,13 +47,13 @@ def test_folder(name, tmp_path):
     check(tmp_path / "model", CASES[name])
 
 
-@pytest.mark.parametrize("name", [name for name in CASES if name not in NO_GGUF])
+@pytest.mark.parametrize("name", [name for name in OURS if name not in NO_GGUF])
 def test_gguf(name, tmp_path):
     arch_models.write_gguf(tmp_path / "model.gguf", CASES[name])
     check(tmp_path / "model.gguf", CASES[name])
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", OURS)
 def test_packed(name, tmp_path):
     """What the second start maps is what the first one computed with."""
     case = CASES[name]
