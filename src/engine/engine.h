@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/clock.h"
 #include "engine/choice.h"
 #include "engine/packed.h"
 #include "model/model.h"
@@ -43,8 +44,5 @@ void ql_model_retain(ql_model *model);
 
 // Sampling parameters of generation_config.json; neutral ones where it is absent (data NULL), says nothing or is wrong.
 void ql_defaults_read(ql_str document, ql_params *params, const ql_logger *log);
-
-// Seconds of a clock that never jumps.
-double ql_clock(void);
 
 #endif

@@ -3,20 +3,12 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "engine/engine.h"
 #include "model/arch.h"
 #include "model/mix.h"
 
 enum { DEFAULT_MAX_LENGTH = 8192 };
-
-double ql_clock(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
 
 static ql_code copy_str(ql_str s, char **out, ql_error *err)
 {

@@ -221,7 +221,7 @@ static void plan_split(ql_forward *f)
         size_t n = f->rows[row].pos / QL_KV_CHUNK + 1;
         chunks = n > chunks ? n : chunks;
     }
-    bool few = f->n_rows * c->n_kv_heads < (size_t)ql_pool_size(f->pool) * 8;
+    bool few = f->n_rows * c->n_kv_heads < (size_t)f->n_workers * 8;
     f->split_chunks = 0;
     if (few && chunks > 1 && f->n_rows <= QL_SPLIT_ROWS && c->n_heads / c->n_kv_heads <= QL_QUERY_MAX)
         f->split_chunks = chunks;

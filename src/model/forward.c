@@ -7,6 +7,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/fpmode.h"
 #include "model/forward.h"
 
@@ -103,10 +104,15 @@ float *ql_forward_run(ql_forward *f, const ql_row *rows, size_t n)
     f->n_logits = 0;
     for (size_t i = 0; i < n; i++)
         f->n_logits += rows[i].want_logits;
+    bool paced = n <= QL_PACED_ROWS && f->pace.size > 1;
+    f->n_workers = paced ? f->pace.n : f->pace.size;
     ql_attention_plan(f);
     for (size_t i = 0; i < f->n_counters; i++)
         atomic_store_explicit(&f->counters[i], 0, memory_order_relaxed);
-    ql_pool_run(f->pool, forward_job, f);
+    double start = paced ? ql_clock() : 0;
+    ql_pool_run(f->pool, f->n_workers, forward_job, f);
+    if (paced)
+        ql_pace_ran(&f->pace, n, ql_clock() - start, ql_pool_stalled(f->pool));
     return f->logits;
 }
 

@@ -6,9 +6,11 @@
 
 #include <stdatomic.h>
 
+#include "base/pace.h"
 #include "model/model.h"
 
 enum {
+    QL_PACED_ROWS = 8,    // rows up to which a run is short against a time slice
     QL_PARTIAL_HEAD = 16, // floats in front of the output in an attention partial
     QL_SPLIT_ROWS = 4,    // rows whose attention may be split by chunks
     QL_PLANES = 2,        // int8 rows that stand for one activation row
@@ -55,6 +57,8 @@ struct ql_forward {
     const ql_weights *weights;
     const ql_kernels *kernels;
     ql_pool *pool;
+    ql_pace pace;               // of runs of few rows
+    int n_workers;              // of this run
     ql_kv_type kv_type;
 
     // the batch

@@ -145,6 +145,7 @@ ql_code ql_forward_new(const ql_config *config, const ql_weights *weights, const
     if (!f)
         return ql_fail_memory(err, sizeof *f);
     *f = (ql_forward){.config = config, .weights = weights, .kernels = kernels, .pool = pool, .kv_type = kv_type};
+    ql_pace_init(&f->pace, ql_pool_size(pool));
     unsigned kinds = act_kinds(weights);
     ql_arena measure = {0};
     layout(&measure, f, kinds, max_length);

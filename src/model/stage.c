@@ -22,13 +22,13 @@ bool ql_stage_claim(worker *w, size_t total, size_t chunk, size_t *begin, size_t
 
 void ql_stage_next(worker *w)
 {
-    ql_pool_barrier(w->f->pool);
+    ql_pool_barrier(w->f->pool, w->index);
     w->stage++;
 }
 
 size_t ql_stage_chunk(const ql_forward *f, size_t total)
 {
-    size_t chunk = total / ((size_t)ql_pool_size(f->pool) * 8);
+    size_t chunk = total / ((size_t)f->n_workers * 8);
     return chunk ? chunk : 1;
 }
 
