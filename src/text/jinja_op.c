@@ -51,8 +51,8 @@ ql_jval ql_j_operate(ql_jinja *j, int op, ql_jval a, ql_jval b)
     static const char *const signs[] = {"+", "-", "*", "/", "//", "%", "**"};
     if (op == QL_J_MOD && a.type == QL_J_STR)
         return ql_j_percent(j, a.u.s, b);
-    ql_j_want(j, a);
-    ql_j_want(j, b);
+    ql_j_want_narrow(j, a);
+    ql_j_want_narrow(j, b);
     if (ql_j_is_number(a) && ql_j_is_number(b))
         return ql_j_arith(j, (ql_jop)op, a, b);
     if (op == QL_J_ADD && a.type == b.type && is_sequence(a))

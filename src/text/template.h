@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Chat templates: a Jinja interpreter without host objects, with limits on steps (10^6), output (4 MB), memory (32 MB),
-// call depth (128) and nesting of the source (200). Integers have 64 bits.
+// call depth (128) and nesting of the source (200). Integers
+// have 64 bits; larger ones of the input can be printed.
 //
 // Every byte of a string knows where it came from, the template or a message (taint), through all operations: the
 // tokenizer must not see a control token in what a message said.
