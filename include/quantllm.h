@@ -232,6 +232,40 @@ QL_API ql_code ql_model_render(const ql_model *model, const ql_render *render, c
 QL_API ql_code ql_model_render_ids(const ql_model *model, const ql_render *render, int32_t **ids, size_t *n_ids,
                                    ql_error *err);
 
+/* ---- answers ---------------------------------------------------------------------------------------------------- */
+
+/* Takes apart what a model answered in a chat. The marks that are looked for are those that its chat template speaks of:
+ * <think> and the like around reasoning; for tool calls the ways of Hermes and Qwen, Qwen3-Coder, Llama 3 and 4, Mistral,
+ * DeepSeek, gpt-oss, Gemma, Granite, GLM, Kimi, MiniMax, Command R and others. What looks like a call and can not be read
+ * as one is content, its marks included; nothing in an answer is an error. */
+typedef struct ql_answer ql_answer;
+
+typedef struct ql_answer_options {
+    const char *chat_template; /* string, the Jinja source; NULL: everything is content */
+    const char *prompt;        /* what was rendered, or its end: behind an opening mark ("<think>\n") the answer begins in
+                                  reasoning; NULL: not known */
+    size_t prompt_len;
+    const char *tools;         /* string, JSON: what was offered; NULL: nothing, so that no calls are looked for */
+} ql_answer_options;
+
+/* The parts so far; each only grows, so what was added since the last look is what a stream passes on. White space where
+ * two parts meet is in neither; two sections of one part are joined by an empty line. */
+typedef struct ql_answer_parts {
+    const char *content, *reasoning, *raw; /* valid until the next call on the answer, NUL-terminated */
+    size_t content_len, reasoning_len, raw_len;
+    const char *tool_calls; /* JSON: [{"type": "function", "function": {"name": ..., "arguments": {...}}, "id": ...}],
+                               the id only where the model gave one */
+    size_t tool_calls_len, n_tool_calls;
+} ql_answer_parts;
+
+/* The caller closes the answer. It copies what it needs. */
+QL_API ql_answer *ql_answer_open(const ql_answer_options *options, ql_error *err);
+QL_API void ql_answer_close(ql_answer *answer);
+
+/* Adds a piece of generated text, of whole UTF-8 characters; last: nothing follows, so what was held back is decided. */
+QL_API ql_code ql_answer_feed(ql_answer *answer, const char *text, size_t len, bool last, ql_error *err);
+QL_API void ql_answer_get(const ql_answer *answer, ql_answer_parts *parts);
+
 /* ---- generation ------------------------------------------------------------------------------------------------ */
 
 typedef struct ql_logit_bias {
