@@ -224,7 +224,9 @@ typedef struct ql_render {
 QL_API ql_code ql_template_render(const ql_template *tmpl, const ql_render *render, char **text, size_t *len,
                                   ql_error *err);
 
-/* The model's own template, compiled at load; QL_E_NO_TEMPLATE when it has none, QL_E_TEMPLATE when it is wrong. */
+/* The model's own template, compiled at load. Messages are given to it as transformers' apply_chat_template does: without
+ * keys that are null, and with reasoning (as "reasoning_content", "thinking" or "reasoning") under the names that
+ * templates read, the first two. QL_E_NO_TEMPLATE when it has none, QL_E_TEMPLATE when it is wrong. */
 QL_API ql_code ql_model_render(const ql_model *model, const ql_render *render, char **text, size_t *len,
                                ql_error *err);
 
@@ -297,6 +299,7 @@ typedef struct ql_params {
     const ql_string *stop_strings;
     size_t n_stop_strings;     /* up to 64 of up to 1024 bytes, none empty */
     bool ignore_eos;           /* go on after an end-of-text token (benchmarks) */
+    bool keep_special;         /* control tokens in the answer give their text, which ql_answer_feed() wants */
 } ql_params;
 
 /* temperature 0.7, top_p 0.9, top_k 50, repetition_penalty 1.1, do_sample, max_new_tokens 512, the rest off. */
@@ -309,12 +312,13 @@ QL_API ql_params ql_model_default_params(const ql_model *model);
 /* Checks every range; the message is "temperature must be >= 0, got -1". */
 QL_API ql_code ql_params_check(const ql_params *params, ql_error *err);
 
-/* Exactly one of text and ids. A text is tokenized with QL_ADD_SPECIAL | QL_PARSE_SPECIAL, ids stay as they are. */
+/* Exactly one of text and ids. A text is tokenized with QL_ADD_SPECIAL and QL_PARSE_SPECIAL, ids stay as they are. */
 typedef struct ql_prompt {
     const char *text;
     size_t len;
     const int32_t *ids;
     size_t n_ids;
+    bool no_parse_special; /* what spells a control token in text stays text */
 } ql_prompt;
 
 typedef enum ql_finish {

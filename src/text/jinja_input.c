@@ -36,6 +36,26 @@ static void trust_role(ql_jinja *j, ql_jdict *message, ql_jval key)
         }
 }
 
+// As transformers' apply_chat_template: without what is null; reasoning under the names that templates read.
+static ql_jdict *normalized(ql_jinja *j, const ql_jdict *message)
+{
+    static const char *const names[] = {"reasoning_content", "thinking", "reasoning"};
+    ql_jdict *out = ql_j_dict(j);
+    ql_jval *reasoning = NULL;
+    for (size_t i = 0; !reasoning && i < sizeof names / sizeof *names; i++) {
+        reasoning = ql_j_get(j, message, ql_j_strv(ql_j_cstr(j, names[i])));
+        reasoning = reasoning && reasoning->type == QL_J_NONE ? NULL : reasoning;
+    }
+    if (reasoning)
+        put(j, out, "thinking", *reasoning);
+    for (size_t i = 0; i < message->n; i++)
+        if (message->entries[i].value.type != QL_J_NONE)
+            ql_j_set(j, out, message->entries[i].key, message->entries[i].value);
+    if (reasoning)
+        put(j, out, "reasoning_content", *reasoning);
+    return out;
+}
+
 static ql_jval read_messages(ql_jinja *j, const char *json)
 {
     if (!json)
@@ -44,9 +64,12 @@ static ql_jval read_messages(ql_jinja *j, const char *json)
     if (messages.type != QL_J_LIST)
         refuse(j, "messages must be a JSON array of objects");
     for (size_t i = 0; i < messages.u.list->n; i++) {
-        if (messages.u.list->items[i].type != QL_J_DICT)
+        ql_jval *message = &messages.u.list->items[i];
+        if (message->type != QL_J_DICT)
             refuse(j, "messages[%zu] must be an object with a \"role\"", i);
-        trust_role(j, messages.u.list->items[i].u.dict, key);
+        if (j->chat)
+            message->u.dict = normalized(j, message->u.dict);
+        trust_role(j, message->u.dict, key);
     }
     return messages;
 }

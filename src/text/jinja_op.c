@@ -19,7 +19,7 @@ static ql_jval repeat(ql_jinja *j, ql_jval seq, ql_jval times)
     if (n < 0 || list->n == 0)
         n = 0;
     if (n > QL_J_MAX_MEMORY / (int64_t)sizeof(ql_jval) / (int64_t)(list->n ? list->n : 1))
-        ql_j_raise(j, "memory limit %d MB", QL_J_MAX_MEMORY >> 20);
+        ql_j_memory_limit(j);
     ql_jlist *out = ql_j_list(j, list->n * (size_t)n);
     ql_j_charge(j, list->n * (size_t)n * sizeof(ql_jval));
     for (int64_t i = 0; i < n; i++)

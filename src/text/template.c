@@ -121,20 +121,52 @@ static ql_code deliver(const ql_jbuild *out, ql_buf *text, ql_buf *origin, ql_er
     return text->failed || (origin && origin->failed) ? ql_fail_memory(err, out->len) : QL_OK;
 }
 
-ql_code ql_template_render_buf(const ql_template *tmpl, const ql_render *render, ql_buf *text, ql_buf *origin,
-                               ql_error *err)
+// limited: NULL, or told whether an error was one of the limits.
+static ql_code render_to(const ql_template *tmpl, const ql_render *render, bool chat, ql_buf *text, ql_buf *origin,
+                         bool *limited, ql_error *err)
 {
     ql_jinja j;
     ql_jbuild out;
     locale_t own = uselocale(newlocale(LC_ALL_MASK, "C", (locale_t)0));
     ql_j_start(&j, err);
+    j.chat = chat;
     j.has_now = render->has_now;
     j.now = render->now;
     ql_code code = run(&j, tmpl, render, &out);
     if (code == QL_OK)
         code = deliver(&out, text, origin, err);
+    if (limited)
+        *limited = j.limited;
     ql_j_free(&j);
     uselocale(own);
+    return code;
+}
+
+ql_code ql_template_render_buf(const ql_template *tmpl, const ql_render *render, ql_buf *text, ql_buf *origin,
+                               ql_error *err)
+{
+    return render_to(tmpl, render, false, text, origin, NULL, err);
+}
+
+ql_code ql_template_render_chat(const ql_template *tmpl, const ql_render *render, ql_buf *text, ql_buf *origin,
+                                ql_error *err)
+{
+    return render_to(tmpl, render, true, text, origin, NULL, err);
+}
+
+ql_code ql_template_probe(const ql_template *tmpl, ql_error *err)
+{
+    ql_buf text = {0};
+    bool limited = false;
+    ql_error problem = {0};
+    ql_render render = {.messages = "[{\"role\": \"user\", \"content\": \"Hi\"}]", .add_generation_prompt = true,
+                        .has_now = true};
+    ql_code code = render_to(tmpl, &render, true, &text, NULL, &limited, &problem);
+    ql_buf_free(&text);
+    if (code == QL_OK || !limited)
+        return QL_OK;
+    if (err)
+        *err = problem;
     return code;
 }
 

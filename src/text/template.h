@@ -19,4 +19,14 @@
 ql_code ql_template_render_buf(const ql_template *tmpl, const ql_render *render, ql_buf *text, ql_buf *origin,
                                ql_error *err);
 
+// As ql_template_render_buf, for messages as people send them to a model. As transformers' apply_chat_template: what is
+// null in a message is left out of it, and reasoning given as "reasoning_content", "thinking" or "reasoning" is also there
+// under the first two names, since templates differ in which one they read.
+ql_code ql_template_render_chat(const ql_template *tmpl, const ql_render *render, ql_buf *text, ql_buf *origin,
+                                ql_error *err);
+
+// Renders one short message, as the simplest chat does. QL_OK unless that passes a limit: a template that fails for
+// another reason may want other messages.
+ql_code ql_template_probe(const ql_template *tmpl, ql_error *err);
+
 #endif
