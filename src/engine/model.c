@@ -140,8 +140,20 @@ static ql_code check_vocabulary(const ql_model *m, ql_error *err)
     return QL_OK;
 }
 
-// A file's template that does not compile leaves a model that can still continue text; the caller's must compile.
-static ql_code load_template(ql_model *m, const ql_model_options *o, ql_error *err)
+static ql_code compile_template(ql_model *m, size_t len, ql_error *err)
+{
+    m->tmpl = ql_template_open(m->template_source, len, ql_tokenizer_bos_str(m->tokenizer),
+                               ql_tokenizer_eos_str(m->tokenizer), err);
+    if (m->tmpl && ql_template_probe(m->tmpl, err) != QL_OK) {
+        ql_template_close(m->tmpl);
+        m->tmpl = NULL;
+    }
+    return m->tmpl ? QL_OK : m->template_error.code;
+}
+
+// A file's template that does not compile, or passes a limit with the shortest chat, is told and leaves a model that can
+// still continue text; the caller's must work.
+static ql_code load_template(ql_model *m, const ql_model_options *o, const ql_logger *log, ql_error *err)
 {
     ql_buf text = {0};
     size_t len;
@@ -154,13 +166,14 @@ static ql_code load_template(ql_model *m, const ql_model_options *o, ql_error *e
         return QL_OK;
     }
     QL_TRY(ql_buf_take(&text, &m->template_source, &len, err));
-    m->tmpl = ql_template_open(m->template_source, len, ql_tokenizer_bos_str(m->tokenizer),
-                               ql_tokenizer_eos_str(m->tokenizer), &m->template_error);
-    if (!m->tmpl && o->chat_template) {
+    if (compile_template(m, len, &m->template_error) == QL_OK)
+        return QL_OK;
+    if (o->chat_template) {
         if (err)
             *err = m->template_error;
         return m->template_error.code;
     }
+    ql_log_line(log, "%s: chat is off, text can be continued: %s", ql_source_path(m->source), m->template_error.message);
     return QL_OK;
 }
 
@@ -210,7 +223,7 @@ static ql_code load(ql_model *m, const char *path, const ql_model_options *o, ql
     QL_TRY(ql_tokenizer_load(m->source, &m->tokenizer, err));
     QL_TRY(check_vocabulary(m, err));
     QL_TRY(load_weights(m, o, &log, err));
-    QL_TRY(load_template(m, o, err));
+    QL_TRY(load_template(m, o, &log, err));
     ql_defaults_read(ql_source_document(m->source, "generation_config.json"), &m->defaults, &log);
     QL_TRY(ql_forward_new(&m->config, &m->weights, m->kernels, m->pool, m->kv_type, m->max_length, &m->forward, err));
     m->load_seconds = ql_clock() - start;
@@ -292,7 +305,7 @@ const ql_tokenizer *ql_model_tokenizer(const ql_model *model) { return model->to
 static ql_code render(const ql_model *m, const ql_render *request, ql_buf *text, ql_buf *origin, ql_error *err)
 {
     if (m->tmpl)
-        return ql_template_render_buf(m->tmpl, request, text, origin, err);
+        return ql_template_render_chat(m->tmpl, request, text, origin, err);
     if (!m->template_source)
         return ql_fail(err, QL_E_NO_TEMPLATE,
                        "this model has no chat template: give one with turbo(chat_template=...) or --chat-template "

@@ -170,8 +170,8 @@ static ql_code check_ids(const ql_model *m, const int32_t *ids, size_t n, ql_err
 static ql_code read_prompt(const ql_model *m, const ql_prompt *prompt, ql_ids *ids, ql_error *err)
 {
     if (prompt->text) {
-        QL_TRY(ql_tokenizer_encode(m->tokenizer, prompt->text, prompt->len, NULL, QL_ADD_SPECIAL | QL_PARSE_SPECIAL,
-                                   ids, err));
+        unsigned flags = QL_ADD_SPECIAL | (prompt->no_parse_special ? 0 : QL_PARSE_SPECIAL);
+        QL_TRY(ql_tokenizer_encode(m->tokenizer, prompt->text, prompt->len, NULL, flags, ids, err));
     } else {
         QL_TRY(check_ids(m, prompt->ids, prompt->n_ids, err));
         for (size_t i = 0; i < prompt->n_ids; i++)
@@ -337,7 +337,7 @@ static ql_code take_token(ql_session *s, sequence *q, int32_t id, ql_error *err)
         return finish_sequence(q, QL_FINISH_STOP, err);
     size_t len;
     bool stopped = false;
-    const char *bytes = ql_tokenizer_bytes(s->model->tokenizer, id, true, &len);
+    const char *bytes = ql_tokenizer_bytes(s->model->tokenizer, id, !s->params.keep_special, &len);
     QL_TRY(ql_stream_push(q->stream, bytes, len, &q->out, &stopped, err));
     if (stopped) {
         q->finish = QL_FINISH_STOP;

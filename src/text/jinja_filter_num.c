@@ -21,6 +21,8 @@ static ql_jval f_int(ql_jinja *j, ql_jval *a)
     int64_t i;
     double f;
     ql_j_want(j, a[0]);
+    if (a[0].type == QL_J_WIDE)
+        return a[0];
     if (ql_j_as_index(a[0], &i))
         return ql_j_tainted(ql_j_int(i), a[0].input);
     if (a[0].type == QL_J_FLOAT && !isnan(a[0].u.f))
@@ -41,14 +43,14 @@ static ql_jval f_float(ql_jinja *j, ql_jval *a)
     ql_j_want(j, a[0]);
     if (ql_j_is_number(a[0]))
         return ql_j_tainted(ql_j_float(ql_j_as_double(a[0])), a[0].input);
-    if (a[0].type == QL_J_STR && ql_j_parse_float(j, a[0].u.s, &f))
+    if ((a[0].type == QL_J_STR || a[0].type == QL_J_WIDE) && ql_j_parse_float(j, a[0].u.s, &f))
         return ql_j_tainted(ql_j_float(f), ql_j_any_input(a[0].u.s));
     return a[1].type == QL_J_MISSING ? ql_j_float(0.0) : a[1];
 }
 
 static ql_jval want_number(ql_jinja *j, ql_jval v, const char *filter)
 {
-    ql_j_want(j, v);
+    ql_j_want_narrow(j, v);
     if (!ql_j_is_number(v))
         ql_j_raise(j, "%s: a number is required, not %s", filter, ql_j_type_name(v));
     return v;

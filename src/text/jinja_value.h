@@ -13,6 +13,7 @@ typedef enum ql_jtype {
     QL_J_NONE,
     QL_J_BOOL,
     QL_J_INT,
+    QL_J_WIDE, // an int beyond 64 bits: its digits in u.s; it prints and is equal to itself, nothing else
     QL_J_FLOAT,
     QL_J_STR,
     QL_J_LIST,
@@ -143,11 +144,18 @@ ql_jval ql_j_undef_hint(ql_jinja *j, const char *hint); // hint lives as long as
 ql_jval ql_j_undef_name(ql_jinja *j, const ql_jstr *name);
 ql_jval ql_j_undef_attr(ql_jinja *j, ql_jval owner, ql_jval name, bool unsafe);
 __attribute__((noreturn)) void ql_j_raise_undef(ql_jinja *j, ql_jval v);
-// Raises if v is undefined.
+// Raises if v is undefined; ql_j_want_narrow also if it is an int that only prints.
+__attribute__((noreturn)) void ql_j_raise_wide(ql_jinja *j);
 static inline void ql_j_want(ql_jinja *j, ql_jval v)
 {
     if (v.type == QL_J_UNDEFINED)
         ql_j_raise_undef(j, v);
+}
+static inline void ql_j_want_narrow(ql_jinja *j, ql_jval v)
+{
+    ql_j_want(j, v);
+    if (v.type == QL_J_WIDE)
+        ql_j_raise_wide(j);
 }
 
 const char *ql_j_type_name(ql_jval v);
