@@ -196,7 +196,7 @@ class Converter:
         if rope:
             yield "rope.freq_base", F32, rope["rope_theta"]
             yield "rope.dimension_count", U32, int(self.head_dim * rope.get("partial_rotary_factor", 1.0))
-        if rope.get("rope_type") in ("linear", "yarn", "longrope"):
+        if rope.get("rope_type") in ("linear", "yarn"):  # longrope shows by its tensors
             yield "rope.scaling.type", STR, rope["rope_type"]
             yield "rope.scaling.factor", F32, rope.get("factor", 1.0)
         if rope.get("rope_type") in ("yarn", "longrope"):

@@ -8,7 +8,9 @@
 published.json holds config.json files in the forms in which models were published, with small sizes.
 
 --llama (with llama-cpp-python) also runs the GGUF form of each through llama.cpp and prints how far it is from
-transformers: that the form is llama.cpp's own. Cases whose form llama.cpp does not know are not to be found there."""
+transformers: that the form is llama.cpp's own. It differs where GGUF has no form (NO_GGUF of tests/python/test_archs.py), and
+where llama.cpp does something else: it has no window for Phi-3, norms of Command-R's queries only in large models, and takes
+LongRoPE's long factors here, as its contexts are at least 256."""
 import argparse
 import base64
 import json
