@@ -94,6 +94,7 @@ CASES = {
     "gpt_neox": ("GPTNeoX", {"num_key_value_heads": 4}),
     "gpt_neox, sequential": ("GPTNeoX", {"use_parallel_residual": False, "rotary_pct": 0.5}),
     "falcon": ("Falcon", {}),
+    "falcon, many heads": ("Falcon", {"num_attention_heads": 16}),  # more than a tile of queries holds
     "falcon, two norms": ("Falcon", {"new_decoder_architecture": True, "num_kv_heads": 2}),
     "falcon, sequential": ("Falcon", {"multi_query": False, "parallel_attn": False, "bias": True}),
     "cohere": ("Cohere", {"logit_scale": 0.25}),

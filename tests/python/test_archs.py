@@ -110,6 +110,20 @@ def test_same_text_alone_and_in_a_list(name, tmp_path):
         assert any(together)
 
 
+@pytest.mark.parametrize("name", ["mistral, long window", "gemma3_text, long"])
+def test_decoding_at_length(name, tmp_path):
+    """Token by token, chunks shared out, windows that begin inside a chunk: the same as all at once."""
+    arch_models.write_folder(tmp_path / "model", CASES[name])
+    prompt = "".join(chr(32 + i * i % 95) for i in range(620))
+    for quantization in ("F32", "Q4_0"):
+        with turbo(tmp_path / "model", quantization=quantization, verbose=False, cache=False, threads=2) as model:
+            text = model.generate(prompt, max_new_tokens=20, temperature=0, repetition_penalty=1.0)
+            ids, new = model.tokenize(prompt + text), len(model.tokenize(text))
+            assert new >= 10
+            best = np.array(model.logits(ids)).argmax(1)[-new - 1:-1]
+        assert best.tolist() == ids[-new:]
+
+
 def test_default_length_is_the_unscaled_context(tmp_path):
     """Of models whose rotation depends on length: no choice of ours makes a short text use the long factors."""
     for name, length in (("phi3, longrope short", 64), ("llama, dynamic", 32), ("llama, yarn", 128)):
