@@ -12,7 +12,7 @@ typedef struct cli_options {
     const char *model;
     const char *prompt; // NULL: none on the command line
     bool read_stdin;    // "-" was given
-    bool chat, json, quiet, verbose;
+    bool chat, json, quiet, verbose, no_parse_special;
     const char *system; // NULL: none
     ql_model_options model_options;
     ql_params params;

@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { KEY_SYSTEM = 0x200, KEY_CHAT, KEY_JSON };
+enum { KEY_SYSTEM = 0x200, KEY_CHAT, KEY_JSON, KEY_NO_PARSE_SPECIAL };
 
 static error_t parse_run(int key, char *arg, struct argp_state *state)
 {
@@ -27,6 +27,9 @@ static error_t parse_run(int key, char *arg, struct argp_state *state)
         return 0;
     case KEY_JSON:
         options->json = true;
+        return 0;
+    case KEY_NO_PARSE_SPECIAL:
+        options->no_parse_special = true;
         return 0;
     case ARGP_KEY_ARG:
         if (!options->model)
@@ -49,6 +52,7 @@ static error_t parse_run(int key, char *arg, struct argp_state *state)
 static const struct argp_option run_options[] = {
     {"chat", KEY_CHAT, NULL, 0, "Answer the prompt as a message, through the chat template", 0},
     {"system", KEY_SYSTEM, "TEXT", 0, "System message; implies --chat", 0},
+    {"no-parse-special", KEY_NO_PARSE_SPECIAL, NULL, 0, "What spells a control token in PROMPT stays text", 0},
     {"json", KEY_JSON, NULL, 0, "Print one JSON object: text, finish_reason, usage", 0},
     {"help", 'h', NULL, 0, "This help", -1},
     {0},
@@ -181,7 +185,7 @@ static int report(const cli_options *options, const cli_answer *answer)
 static int answer_prompt(const cli_options *options, ql_model *model, const cli_text *text)
 {
     ql_error err = {0};
-    ql_prompt prompt = {.text = text->data, .len = text->len};
+    ql_prompt prompt = {.text = text->data, .len = text->len, .no_parse_special = options->no_parse_special};
     int32_t *ids = NULL;
     ql_code code = QL_OK;
     if (options->chat) {

@@ -295,9 +295,9 @@ static int read_request(request *r, PyObject *args, PyObject *kwargs)
                             "logit_bias", "stop_strings", "parse_special", "keep_special", NULL};
     ql_params *p = &r->params;
     PyObject *prompts, *seed, *bias, *stops;
-    int do_sample, parse_special = true, keep_special = false;
+    int do_sample, parse_special, keep_special;
     *p = ql_params_default();
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!$iddidddddpOO!O!|pp:start", names, &PyTuple_Type, &prompts,
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!$iddidddddpOO!O!pp:start", names, &PyTuple_Type, &prompts,
                                      &p->max_new_tokens, &p->temperature, &p->top_p, &p->top_k, &p->min_p,
                                      &p->typical_p, &p->repetition_penalty, &p->frequency_penalty,
                                      &p->presence_penalty, &do_sample, &seed, &PyTuple_Type, &bias, &PyTuple_Type,

@@ -447,6 +447,8 @@ class TurboModel:
             "frequency_penalty": check.number("frequency_penalty", _or(frequency_penalty, own["frequency_penalty"])),
             "presence_penalty": check.number("presence_penalty", _or(presence_penalty, own["presence_penalty"])),
             "logit_bias": check.logit_bias(logit_bias),
+            "parse_special": True,
+            "keep_special": False,
         }
         if seed is None and self._seed is not None:
             parameters["seed"] = check.mixed_seed(self._seed, next(self._calls))

@@ -60,8 +60,8 @@ class Session:
         seed: int | None,
         logit_bias: tuple[tuple[int, float], ...],
         stop_strings: tuple[str, ...],
-        parse_special: bool = True,
-        keep_special: bool = False,
+        parse_special: bool,
+        keep_special: bool,
     ) -> int: ...
     def next(self, generation: int, /) -> tuple[str, int, str | None] | None: ...
     def end(self, generation: int, /) -> None: ...

@@ -30,6 +30,7 @@ static const ql_mark marks[] = {
     {QL_MARK_CALL, "<seed:tool_call>", "</seed:tool_call>", NULL, 0},
     {QL_MARK_CALL, "<atem:function_calls>", "</atem:function_calls>", NULL, 0},
     {QL_MARK_CALL, "<\uff5cDSML\uff5cfunction_calls>", "</\uff5cDSML\uff5cfunction_calls>", "DSML", 0},
+    {QL_MARK_CALL, "<\uff5cDSML\uff5ctool_calls>", "</\uff5cDSML\uff5ctool_calls>", "DSML", 0},
     // Granite 3, Phi-4-mini (which closes it), Nemotron, Hunyuan, GigaChat
     {QL_MARK_CALL, "<|tool_call|>", NULL, NULL, 0},
     DROP("<|/tool_call|>", "<|tool_call|>"),

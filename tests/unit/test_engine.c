@@ -320,6 +320,66 @@ static void wrong_use_is_told(void **state)
     ql_model_close(model);
 }
 
+static void keep_line(void *user, const char *line) { snprintf(user, 1024, "%s", line); }
+
+// A template of the file that is no good is told when the model is opened; text can be continued, chat gives the error.
+static void bad_templates_leave_a_model(void **state)
+{
+    (void)state;
+    static const char *const wrong[][2] = {
+        {"bad55", "chat_template:2:8: expected an expression"}, {"bad56", "chat_template:1:20: call depth 128"},
+        {"bad57", "chat_template:1:18: range too big"}, {"bad58", "output limit 4 MB"}, {"bad59", "nesting 200"},
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        char arguments[64], told[1024] = "";
+        snprintf(arguments, sizeof arguments, "--dtype q4_1 --template %s", wrong[i][0]);
+        const char *path = tiny_make(arguments);
+        ql_error err = {0};
+        ql_model_options options = {.threads = 1, .no_cache = true, .log = keep_line, .log_user = told};
+        ql_model *model = ql_model_open(path, &options, &err);
+        assert_non_null(model);
+        if (!strstr(told, wrong[i][1]) || !strstr(told, "chat is off, text can be continued"))
+            fail_msg("%s: told \"%s\"", wrong[i][0], told);
+        ql_render render = {.messages = "[{\"role\":\"user\",\"content\":\"hi\"}]", .add_generation_prompt = true};
+        char *text;
+        size_t len, n;
+        int32_t *ids;
+        assert_int_equal(ql_model_render(model, &render, &text, &len, &err), QL_E_TEMPLATE);
+        assert_non_null(strstr(err.message, wrong[i][1]));
+        assert_int_equal(ql_model_render_ids(model, &render, &ids, &n, &err), QL_E_TEMPLATE);
+        ql_session *session = open_session(model);
+        ql_params params = ql_params_default();
+        params.max_new_tokens = 2;
+        ql_prompt prompt = {.text = "a", .len = 1};
+        ql_piece piece;
+        assert_int_equal(ql_generate(session, &prompt, 1, &params, &err), QL_OK);
+        assert_int_equal(ql_next(session, &piece, &err), QL_OK);
+        ql_session_free(session);
+        ql_model_close(model);
+    }
+}
+
+// A prompt's control tokens, as text.
+static void special_tokens_can_be_left_as_text(void **state)
+{
+    (void)state;
+    ql_model *model = open_model(tiny_make("--dtype f32"), 1, NULL);
+    ql_session *session = open_session(model);
+    ql_params params = ql_params_default();
+    ql_error err = {0};
+    ql_usage usage[2];
+    params.max_new_tokens = 1;
+    for (int i = 0; i < 2; i++) {
+        ql_prompt prompt = {.text = "<|im_end|>", .len = 10, .no_parse_special = i};
+        assert_int_equal(ql_generate(session, &prompt, 1, &params, &err), QL_OK);
+        ql_session_get_usage(session, &usage[i]);
+    }
+    assert_int_equal(usage[0].n_prompt, 1);
+    assert_int_equal(usage[1].n_prompt, 10); // its bytes
+    ql_session_free(session);
+    ql_model_close(model);
+}
+
 // What a message spells is text: no control token comes from it, and the template's own are there.
 static void a_message_never_becomes_a_control_token(void **state)
 {
@@ -498,6 +558,8 @@ int main(void)
         cmocka_unit_test(a_reused_prefix_changes_nothing),
         cmocka_unit_test(the_context_ends_a_generation),
         cmocka_unit_test(wrong_use_is_told),
+        cmocka_unit_test(bad_templates_leave_a_model),
+        cmocka_unit_test(special_tokens_can_be_left_as_text),
         cmocka_unit_test(a_message_never_becomes_a_control_token),
         cmocka_unit_test(cancelling_ends_every_prompt),
         cmocka_unit_test(cancelling_ends_logits),
