@@ -19,6 +19,7 @@ struct ql_model {
     atomic_int references;      // the caller's, and one for each session
     ql_source *source;
     ql_source *packed;          // where the weights are mapped from, or NULL
+    ql_packed_pages *pages;     // of packed, on their way, or NULL
     ql_packed_place place;
     ql_packed_writer *writer;   // of the packed file, or NULL
     ql_config config;

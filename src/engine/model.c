@@ -77,11 +77,18 @@ static ql_code check_memory(const ql_model *m, ql_error *err)
 
 // ---- weights ----
 
-// From the packed cache; false when they are not there. Nothing that is wrong with a packed file is worth a failure.
+static void close_packed(ql_model *m)
+{
+    ql_packed_pages_end(m->pages);
+    m->pages = NULL;
+    ql_source_close(m->packed);
+    m->packed = NULL;
+}
+
+// Binds what stands in the packed cache; false when there is nothing. Nothing wrong with a packed file is worth a failure.
 static bool load_packed(ql_model *m, const ql_logger *log)
 {
     ql_error wrong = {0};
-    m->packed = ql_packed_open(&m->place);
     if (!m->packed)
         return false;
     ql_code code = ql_weights_bind(m->packed, &m->config, m->max_length, &m->weights, &wrong);
@@ -91,8 +98,7 @@ static bool load_packed(ql_model *m, const ql_logger *log)
         return true;
     ql_log_line(log, "the packed file is not used: %s", wrong.message);
     ql_weights_free(&m->weights);
-    ql_source_close(m->packed);
-    m->packed = NULL;
+    close_packed(m);
     return false;
 }
 
@@ -114,7 +120,9 @@ static ql_code load_source(ql_model *m, const ql_model_options *o, const ql_logg
     return QL_OK;
 }
 
-static ql_code load_weights(ql_model *m, const ql_model_options *o, const ql_logger *log, ql_error *err)
+// What the model will be: its length, type and kernels; and where its packed file is, whose pages are on their way from
+// here on.
+static ql_code prepare(ql_model *m, const ql_model_options *o, const ql_logger *log, ql_error *err)
 {
     QL_TRY(choose_length(m, o, err));
     QL_TRY(ql_choose(m->source, o, log, &m->choice, err));
@@ -123,12 +131,17 @@ static ql_code load_weights(ql_model *m, const ql_model_options *o, const ql_log
     m->kernels = ql_kernels_get(isa);
     if (!m->kernels)
         return ql_fail(err, QL_E_ARGUMENT, "QUANTLLM_ISA must be scalar, avx2 or avx512, got \"%s\"", isa);
-    QL_TRY(ql_pool_new(&m->pool, o->threads ? o->threads : ql_default_threads(), err));
     if (!o->no_cache && !m->choice.reference)
         QL_TRY(ql_packed_locate(m->source, m->name, m->choice.name, &m->place, err));
-    if (!load_packed(m, log))
-        QL_TRY(load_source(m, o, log, err));
+    m->packed = ql_packed_open(&m->place);
+    m->pages = m->packed ? ql_packed_pages_start(m->packed) : NULL;
     return QL_OK;
+}
+
+static ql_code load_weights(ql_model *m, const ql_model_options *o, const ql_logger *log, ql_error *err)
+{
+    QL_TRY(ql_pool_new(&m->pool, o->threads ? o->threads : ql_default_threads(), err));
+    return load_packed(m, log) ? QL_OK : load_source(m, o, log, err);
 }
 
 static ql_code check_vocabulary(const ql_model *m, ql_error *err)
@@ -220,6 +233,7 @@ static ql_code load(ql_model *m, const char *path, const ql_model_options *o, ql
     QL_TRY(ql_source_check_weights(m->source, err));
     QL_TRY(ql_config_read(m->source, &m->config, err));
     QL_TRY(load_name(m, path, err));
+    QL_TRY(prepare(m, o, &log, err));
     QL_TRY(ql_tokenizer_load(m->source, &m->tokenizer, err));
     QL_TRY(check_vocabulary(m, err));
     QL_TRY(load_weights(m, o, &log, err));
@@ -239,7 +253,7 @@ static void destroy(ql_model *m)
     ql_pool_free(m->pool);
     ql_template_close(m->tmpl);
     ql_tokenizer_free(m->tokenizer);
-    ql_source_close(m->packed);
+    close_packed(m);
     ql_source_close(m->source);
     ql_packed_place_free(&m->place);
     pthread_mutex_destroy(&m->turn);
