@@ -42,7 +42,6 @@ void ql_packed_finish(ql_packed_writer *writer, const ql_logger *log);
 // ---- between packed.c and packed_write.c
 
 extern const char ql_packed_suffix[], ql_packed_part_suffix[];
-uint64_t ql_packed_cap(void);
 // Removes the least recently used files until the total is at most cap; keep: not this one. Also leftovers of killed
 // writers.
 void ql_packed_trim(const char *dir, uint64_t cap, const char *keep);
