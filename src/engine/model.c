@@ -131,7 +131,7 @@ static ql_code prepare(ql_model *m, const ql_model_options *o, const ql_logger *
     m->kernels = ql_kernels_get(isa);
     if (!m->kernels)
         return ql_fail(err, QL_E_ARGUMENT, "QUANTLLM_ISA must be scalar, avx2 or avx512, got \"%s\"", isa);
-    if (!o->no_cache && !m->choice.reference)
+    if (!o->inspect && !o->no_cache && !m->choice.reference)
         QL_TRY(ql_packed_locate(m->source, m->name, m->choice.name, &m->place, err));
     m->packed = ql_packed_open(&m->place);
     m->pages = m->packed ? ql_packed_pages_start(m->packed) : NULL;
@@ -140,7 +140,9 @@ static ql_code prepare(ql_model *m, const ql_model_options *o, const ql_logger *
 
 static ql_code load_weights(ql_model *m, const ql_model_options *o, const ql_logger *log, ql_error *err)
 {
-    QL_TRY(ql_pool_new(&m->pool, o->threads ? o->threads : ql_default_threads(), err));
+    QL_TRY(ql_pool_new(&m->pool, o->inspect ? 1 : o->threads ? o->threads : ql_default_threads(), err));
+    if (o->inspect)
+        return ql_weights_bind(m->source, &m->config, m->max_length, &m->weights, err);
     return load_packed(m, log) ? QL_OK : load_source(m, o, log, err);
 }
 
@@ -239,7 +241,8 @@ static ql_code load(ql_model *m, const char *path, const ql_model_options *o, ql
     QL_TRY(load_weights(m, o, &log, err));
     QL_TRY(load_template(m, o, &log, err));
     ql_defaults_read(ql_source_document(m->source, "generation_config.json"), &m->defaults, &log);
-    QL_TRY(ql_forward_new(&m->config, &m->weights, m->kernels, m->pool, m->kv_type, m->max_length, &m->forward, err));
+    if (!o->inspect)
+        QL_TRY(ql_forward_new(&m->config, &m->weights, m->kernels, m->pool, m->kv_type, m->max_length, &m->forward, err));
     m->load_seconds = ql_clock() - start;
     return QL_OK;
 }
@@ -298,7 +301,8 @@ void ql_model_get_info(const ql_model *m, ql_model_info *info)
         .chat_template = m->template_source,
         .n_params = ql_n_params(m->source),
         .file_bytes = ql_source_file_bytes(m->source),
-        .weight_bytes = ql_weights_packed_bytes(&m->weights),
+        .weight_bytes = m->forward ? ql_weights_packed_bytes(&m->weights)
+                                   : ql_weights_bytes(&m->weights, &m->config, m->choice.mix),
         .kv_bytes = ql_cache_bytes(&m->config, m->kv_type, m->max_length),
         .bytes_per_token = m->weights.bytes_per_token,
         .load_seconds = m->load_seconds,

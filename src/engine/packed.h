@@ -52,7 +52,6 @@ void ql_packed_pages_end(ql_packed_pages *pages); // also before all are there
 // ---- between packed.c and packed_write.c
 
 extern const char ql_packed_suffix[], ql_packed_part_suffix[];
-uint64_t ql_packed_cap(void);
 // Removes the least recently used files until the total is at most cap; keep: not this one. Also leftovers of killed
 // writers.
 void ql_packed_trim(const char *dir, uint64_t cap, const char *keep);
