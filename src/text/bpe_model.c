@@ -30,8 +30,10 @@ static ql_code fail_merge(const ql_pair *pair, size_t i, const ql_str *part, con
                    shown(&pair->right), pair->right.data, shown(part), part->data, what);
 }
 
-// joined has room for both parts.
-static ql_code prepare(const ql_tokenizer *t, const ql_pair *pair, size_t i, char *joined, pending *p, ql_error *err)
+// joined has room for both parts. next: the token behind the one before; trained vocabularies have tokens in the order of
+// their merges, so it is this merge's more often than not, and its text lies near.
+static ql_code prepare(const ql_tokenizer *t, const ql_pair *pair, size_t i, char *joined, int32_t *next, pending *p,
+                       ql_error *err)
 {
     size_t skip = t->prefix ? t->prefix_len : 0;
     if (pair->right.len < skip)
@@ -41,25 +43,35 @@ static ql_code prepare(const ql_tokenizer *t, const ql_pair *pair, size_t i, cha
     p->part[LEFT] = pair->left;
     p->part[RIGHT] = pair->right;
     p->part[BOTH] = (ql_str){joined, pair->left.len + pair->right.len - skip};
-    for (int k = 0; k < 3; k++)
+    size_t len = 0;
+    const char *text = (uint32_t)*next < t->vocab.n ? ql_vocab_piece(&t->vocab, *next, &len) : NULL;
+    bool guessed = text && len == p->part[BOTH].len && memcmp(text, joined, len) == 0;
+    p->id[BOTH] = guessed ? *next : QL_NO_ID;
+    *next += guessed;
+    for (int k = 0; k < (guessed ? BOTH : 3); k++)
         p->hash[k] = ql_vocab_prepare(&t->vocab, p->part[k].data, p->part[k].len);
     return QL_OK;
 }
 
 // Merges first..first + n of the list.
 static ql_code put_batch(ql_tokenizer *t, const ql_pair *pairs, size_t first, size_t n, char *joined, size_t longest,
-                         bool strict, ql_error *err)
+                         int32_t *next, bool strict, ql_error *err)
 {
     pending batch[BATCH];
     for (size_t i = 0; i < n; i++)
-        QL_TRY(prepare(t, &pairs[i], first + i, joined + i * longest, &batch[i], err));
+        QL_TRY(prepare(t, &pairs[i], first + i, joined + i * longest, next, &batch[i], err));
+    for (size_t i = 0; i < n; i++)
+        for (int k = 0; k < (batch[i].id[BOTH] >= 0 ? BOTH : 3); k++)
+            ql_vocab_approach(&t->vocab, batch[i].hash[k]);
     for (size_t i = 0; i < n; i++) {
         pending *p = &batch[i];
         for (int k = 0; k < 3; k++) {
-            p->id[k] = ql_vocab_find_prepared(&t->vocab, p->part[k].data, p->part[k].len, p->hash[k]);
+            if (k < BOTH || p->id[BOTH] < 0)
+                p->id[k] = ql_vocab_find_prepared(&t->vocab, p->part[k].data, p->part[k].len, p->hash[k]);
             if (p->id[k] < 0 || (strict && !ql_vocab_in_model(&t->vocab, p->id[k])))
                 return fail_merge(&pairs[i], first + i, &p->part[k], "is not in the vocabulary", err);
         }
+        *next = p->id[BOTH] + 1;
         ql_merges_prefetch(&t->merges, p->id[LEFT], p->id[RIGHT]);
     }
     for (size_t i = 0; i < n; i++) { // text never merges into a control token; of equal pairs the last counts
@@ -77,10 +89,12 @@ ql_code ql_bpe_build(ql_tokenizer *t, const ql_pair *pairs, size_t n, bool stric
     size_t longest = 1;
     for (size_t i = 0; i < n; i++)
         longest = pairs[i].left.len + pairs[i].right.len > longest ? pairs[i].left.len + pairs[i].right.len : longest;
+    int32_t next = 0;
     char *joined = longest < SIZE_MAX / BATCH ? malloc(longest * BATCH) : NULL;
     ql_code code = joined ? QL_OK : ql_fail_memory(err, longest);
     for (size_t i = 0; code == QL_OK && i < n; i += BATCH)
-        code = put_batch(t, pairs + i, i, n - i < BATCH ? n - i : BATCH, joined, longest, strict, err);
+        code = put_batch(t, pairs + i, i, n - i < BATCH ? n - i : BATCH, joined, longest, &next, strict,
+                         err);
     free(joined);
     return code;
 }

@@ -30,7 +30,8 @@ enum {
 
 typedef struct ql_vocab_slot {
     uint32_t hash;
-    uint32_t id; // UINT32_MAX: free
+    uint32_t id;      // UINT32_MAX: free
+    uint32_t at, len; // of the piece: a look at the strings costs one wait for memory, not two
 } ql_vocab_slot;
 
 typedef struct ql_vocab {
@@ -139,8 +140,9 @@ ql_code ql_vocab_init(ql_vocab *vocab, const ql_str *tokens, const uint8_t *type
 void ql_vocab_free(ql_vocab *vocab);
 int32_t ql_vocab_find(const ql_vocab *vocab, const char *piece, size_t len); // QL_NO_ID: not there
 int32_t ql_vocab_find_model(const ql_vocab *vocab, const char *piece, size_t len); // tokens that the model knows
-// The same in two steps, with a hint to the cache in the first: for lookups that can be known some time before.
+// The same in steps, with a hint to the cache in the first two: for lookups that can be known some time before.
 uint32_t ql_vocab_prepare(const ql_vocab *vocab, const char *piece, size_t len);
+void ql_vocab_approach(const ql_vocab *vocab, uint32_t prepared);
 int32_t ql_vocab_find_prepared(const ql_vocab *vocab, const char *piece, size_t len, uint32_t prepared);
 const char *ql_vocab_piece(const ql_vocab *vocab, int32_t id, size_t *len);
 static inline unsigned ql_vocab_kind(const ql_vocab *vocab, int32_t id) { return vocab->type[id] & QL_TOKEN_KIND; }

@@ -38,9 +38,7 @@ static ql_vocab_slot *find_slot(const ql_vocab *vocab, uint32_t hash, const char
             return slot;
         if (slot->hash != hash)
             continue;
-        size_t n;
-        const char *other = ql_vocab_piece(vocab, (int32_t)slot->id, &n);
-        if (n == len && memcmp(other, piece, len) == 0)
+        if (slot->len == len && memcmp(vocab->pieces + slot->at, piece, len) == 0)
             return slot;
     }
 }
@@ -50,6 +48,13 @@ uint32_t ql_vocab_prepare(const ql_vocab *vocab, const char *piece, size_t len)
     uint32_t hash = hash_bytes(piece, len);
     __builtin_prefetch(&vocab->slots[hash & vocab->mask]);
     return hash;
+}
+
+void ql_vocab_approach(const ql_vocab *vocab, uint32_t prepared)
+{
+    const ql_vocab_slot *slot = &vocab->slots[prepared & vocab->mask];
+    if (slot->hash == prepared && slot->id != UINT32_MAX)
+        __builtin_prefetch(vocab->pieces + slot->at);
 }
 
 int32_t ql_vocab_find_prepared(const ql_vocab *vocab, const char *piece, size_t len, uint32_t prepared)
@@ -82,7 +87,7 @@ static ql_code insert_all(ql_vocab *vocab, ql_vocab_doubles doubles, const char 
             if (twice && doubles == QL_VOCAB_UNIQUE)
                 return ql_fail(err, QL_E_FORMAT, "%s: ids %u and %u are both \"%.100s\"", what, slot->id, id, piece);
             if (slot && !(twice && doubles == QL_VOCAB_FIRST))
-                *slot = (ql_vocab_slot){hash[id % AHEAD], id};
+                *slot = (ql_vocab_slot){hash[id % AHEAD], id, vocab->piece_at[id], (uint32_t)len};
         }
         if (i < vocab->n) {
             const char *piece = ql_vocab_piece(vocab, (int32_t)i, &len);
@@ -103,7 +108,7 @@ ql_code ql_vocab_init(ql_vocab *vocab, const ql_str *tokens, const uint8_t *type
             return ql_fail(err, QL_E_FORMAT, "%s: more than 4 GB of text", what);
     vocab->n = (uint32_t)n;
     uint64_t n_slots = 64;
-    while (n_slots < n * 2)
+    while (n_slots < n + n / 2)
         n_slots *= 2;
     vocab->mask = (uint32_t)(n_slots - 1);
     vocab->type = malloc(n);
