@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from . import _quantllm
 from ._arguments import optional_text, text
@@ -11,24 +11,21 @@ from ._generation import Generation, Stream
 from ._json import schemas, to_json
 
 
-class Answer:
-    """The parts of an answer.
+class Answer(NamedTuple):
+    """The parts of an answer. str() of it is the content.
 
     What looks like a tool call and can not be read as one is content; raw is always all that the model wrote."""
 
-    __slots__ = ("content", "finish_reason", "raw", "reasoning", "tool_calls")
-
-    def __init__(self, content: str, reasoning: str, tool_calls: list[dict[str, Any]], raw: str) -> None:
-        self.content = content
-        """What is meant for the reader."""
-        self.reasoning = reasoning
-        """What the model thought before; "" when it did not."""
-        self.tool_calls = tool_calls
-        """[{"type": "function", "function": {"name": str, "arguments": dict}}], with "id" where the model gave one."""
-        self.raw = raw
-        """All that the model wrote, marks included."""
-        self.finish_reason: str | None = None
-        """Why it ended: "stop" or "length"; None for a text of unknown origin."""
+    content: str
+    """What is meant for the reader."""
+    reasoning: str
+    """What the model thought before; "" when it did not."""
+    tool_calls: list[dict[str, Any]]
+    """[{"type": "function", "function": {"name": str, "arguments": dict}}], with "id" where the model gave one."""
+    raw: str
+    """All that the model wrote, marks included."""
+    finish_reason: str | None
+    """Why it ended: "stop", "length" or "cancelled"; None while it runs and for a text of unknown origin."""
 
     def message(self) -> dict[str, Any]:
         """The answer as the next message of the conversation, to be appended to it."""
@@ -41,9 +38,6 @@ class Answer:
 
     def __str__(self) -> str:
         return self.content
-
-    def __repr__(self) -> str:
-        return f"Answer(content={self.content!r}, reasoning={self.reasoning!r}, tool_calls={self.tool_calls!r})"
 
 
 class Parser:
@@ -61,12 +55,12 @@ class Parser:
         self._seen = len(content)
         return new
 
-    def answer(self) -> Answer:
+    def answer(self, finish_reason: str | None = None) -> Answer:
         """What is known so far."""
         import json  # here: importing the package does without
 
         content, reasoning, calls, raw = self._handle.parts()
-        return Answer(content, reasoning, json.loads(calls), raw)
+        return Answer(content, reasoning, json.loads(calls), raw, finish_reason)
 
 
 def parse_answer(answer: str, chat_template: str | None, tools: Any = None, prompt: str | None = None) -> Answer:
@@ -108,6 +102,4 @@ class AnswerStream(Stream):
     @property
     def answer(self) -> Answer:
         """Content, reasoning and tool calls so far."""
-        answer = self._parser.answer()
-        answer.finish_reason = self.finish_reason
-        return answer
+        return self._parser.answer(self.finish_reason)

@@ -207,10 +207,6 @@ class TurboModel:
         self,
         messages: Sequence[Message],
         *,
-        tools: Sequence[Tool] | None = None,
-        documents: Sequence[Message] | None = None,
-        variables: dict[str, Any] | None = None,
-        parse: bool | None = None,
         max_new_tokens: int | None = 512,
         temperature: float | None = 0.7,
         top_p: float | None = 0.9,
@@ -225,6 +221,10 @@ class TurboModel:
         frequency_penalty: float | None = 0.0,
         presence_penalty: float | None = 0.0,
         logit_bias: dict[int, float] | None = None,
+        tools: Sequence[Tool] | None = None,
+        documents: Sequence[Message] | None = None,
+        variables: dict[str, Any] | None = None,
+        parse: bool | None = None,
     ) -> str | Answer | Stream | AnswerStream:
         """The assistant's answer to a conversation, a list of {"role": ..., "content": ...}, put into the model's chat
         template. The list is not changed: append the answer and the next question to go on; what is common with the
@@ -253,10 +253,11 @@ class TurboModel:
         parser = Parser(self.chat_template, self._handle.render(*request), request[1])
         if stream:
             return AnswerStream(Generation(self._pool, (ids,), parameters), parser)
-        parser.feed(self._run_one(ids, parameters, False), True)
-        answer = parser.answer()
-        answer.finish_reason = str(self.last_finish_reason)
-        return answer
+        generation = Generation(self._pool, (ids,), parameters)
+        texts, reasons = run(generation, 1)
+        self._last = generation.usage, reasons[0]
+        parser.feed(texts[0], True)
+        return parser.answer(reasons[0])
 
     @known_names
     def parse_answer(

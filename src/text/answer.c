@@ -36,8 +36,6 @@ struct ql_answer {
 // What a header addresses to a tool.
 static const ql_mark addressed = {QL_MARK_CALL, "", NULL, NULL, 0};
 
-static bool is_space(char c) { return c == ' ' || c == '\n' || c == '\t' || c == '\r'; }
-
 // ---- text ----
 
 static void emit(ql_answer *a, size_t from, size_t to)
@@ -132,14 +130,14 @@ static bool step_text(ql_answer *a)
                 return true;
             }
         }
-        if (is_space(s[a->scan]) || (a->skip_comma && a->skip_space && strchr(";,", s[a->scan]))) {
+        if (ql_is_space(s[a->scan]) || (a->skip_comma && a->skip_space && (s[a->scan] == ';' || s[a->scan] == ','))) {
             a->scan++;
             if (a->skip_space)
                 a->at = a->scan;
             continue;
         }
         size_t to = a->scan + 1;
-        while (to < a->raw.len && !a->may_begin[(uint8_t)s[to]] && !is_space(s[to]))
+        while (to < a->raw.len && !a->may_begin[(uint8_t)s[to]] && !ql_is_space(s[to]))
             to++;
         emit(a, a->at, to);
         a->at = a->scan = to;
@@ -157,7 +155,7 @@ static bool step_text(ql_answer *a)
 static bool in_python(const ql_answer *a)
 {
     size_t i = a->body;
-    while (i < a->raw.len && (is_space(a->raw.data[i]) || a->raw.data[i] == '['))
+    while (i < a->raw.len && (ql_is_space(a->raw.data[i]) || a->raw.data[i] == '['))
         i++;
     return i < a->raw.len && a->raw.data[i] != '{' && a->raw.data[i] != '"';
 }
@@ -219,9 +217,9 @@ static bool find_close(ql_answer *a, size_t *end)
 {
     const char *close = a->block->close;
     size_t n = strlen(close), begin = a->body;
-    while (begin < a->raw.len && is_space(a->raw.data[begin]))
+    while (begin < a->raw.len && ql_is_space(a->raw.data[begin]))
         begin++;
-    bool json = begin < a->raw.len && strchr("{[", a->raw.data[begin]);
+    bool json = a->block->kind == QL_MARK_CALL && begin < a->raw.len && strchr("{[", a->raw.data[begin]);
     for (;;) {
         const char *found = a->raw.len - a->seek >= n
                                 ? memmem(a->raw.data + a->seek, a->raw.len - a->seek, close, n) : NULL;
@@ -246,7 +244,7 @@ static ql_string word_after(ql_string text, const char *before)
         return (ql_string){0};
     at += strlen(before);
     size_t n = 0;
-    while (at + n < end && !is_space(at[n]) && at[n] != '<')
+    while (at + n < end && !ql_is_space(at[n]) && at[n] != '<')
         n++;
     return (ql_string){at, n};
 }

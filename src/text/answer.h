@@ -53,6 +53,7 @@ bool ql_read_python_call(const char **at, const char *end, const json_t *tools, 
 
 // The schema of one parameter of an offered tool (borrowed), NULL: not known.
 const json_t *ql_offered(const json_t *tools, ql_string name);
+static inline bool ql_is_space(char c) { return c == ' ' || c == '\n' || c == '\t' || c == '\r'; }
 bool ql_string_begins(ql_string s, const char *prefix);
 ql_string ql_string_trim(ql_string s);
 

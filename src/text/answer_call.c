@@ -19,8 +19,6 @@ typedef struct calls {
     bool bare; // a name must have been offered
 } calls;
 
-static bool is_space(char c) { return c == ' ' || c == '\n' || c == '\t' || c == '\r'; }
-
 bool ql_string_begins(ql_string s, const char *prefix)
 {
     size_t n = strlen(prefix);
@@ -29,9 +27,9 @@ bool ql_string_begins(ql_string s, const char *prefix)
 
 ql_string ql_string_trim(ql_string s)
 {
-    while (s.len && is_space(s.text[s.len - 1]))
+    while (s.len && ql_is_space(s.text[s.len - 1]))
         s.len--;
-    while (s.len && is_space(s.text[0])) {
+    while (s.len && ql_is_space(s.text[0])) {
         s.text++;
         s.len--;
     }
@@ -270,7 +268,7 @@ static bool read_tag(ql_string *s, tag *out)
     if (!skip(&rest, "<") || ql_string_begins(rest, "/") || !until(&rest, ">", &inside))
         return false;
     *out = (tag){.word = {inside.text, 0}};
-    while (out->word.len < inside.len && !is_space(inside.text[out->word.len]) && inside.text[out->word.len] != '=')
+    while (out->word.len < inside.len && !ql_is_space(inside.text[out->word.len]) && inside.text[out->word.len] != '=')
         out->word.len++;
     inside = advance(inside, out->word.len);
     out->text = memmem(inside.text, inside.len, "string=\"true\"", 13) != NULL;

@@ -18,13 +18,12 @@ typedef struct reader {
 
 static json_t *read_value(reader *r, int depth);
 
-static bool is_space(char c) { return c == ' ' || c == '\n' || c == '\t' || c == '\r'; }
 static bool is_digit(char c) { return c >= '0' && c <= '9'; }
 static bool is_name(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || is_digit(c) || c == '_'; }
 
 static void skip_space(reader *r)
 {
-    while (r->at < r->end && is_space(*r->at))
+    while (r->at < r->end && ql_is_space(*r->at))
         r->at++;
 }
 

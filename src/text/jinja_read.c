@@ -53,11 +53,24 @@ static bool skip(reader *r, char c)
 
 static bool is_plain(char c) { return (uint8_t)c >= 0x20 && (uint8_t)c < 0x80 && c != '"' && c != '\\'; }
 
+// Eight bytes at a time: a byte below 0x20, a quote, a backslash or a byte from 0x80 on sets its high bit.
+static bool all_plain(const char *s)
+{
+    const uint64_t ones = 0x0101010101010101u;
+    uint64_t word;
+    memcpy(&word, s, sizeof word);
+    uint64_t quote = word ^ ones * '"', backslash = word ^ ones * '\\';
+    uint64_t found = word | ((word - ones * 0x20) & ~word) | ((quote - ones) & ~quote) | ((backslash - ones) & ~backslash);
+    return !(found & ones * 0x80);
+}
+
 // Skips characters that stand for themselves; false: all of them were ASCII.
 static bool skip_plain(reader *r)
 {
     bool wide = false;
     for (;;) {
+        while (r->end - r->at >= 8 && all_plain(r->at))
+            r->at += 8;
         while (is_plain(*r->at))
             r->at++;
         if ((uint8_t)*r->at < 0x80)

@@ -140,6 +140,10 @@ static inline ql_jval ql_j_iterv(ql_jiter *iter) { return (ql_jval){.type = QL_J
 static inline ql_jval ql_j_missing(void) { return (ql_jval){.type = QL_J_MISSING}; }
 static inline ql_jval ql_j_tainted(ql_jval v, bool input) { v.input = input; return v; }
 
+// An argument that must be an int (or left out: missing), or a str. what: "width".
+int64_t ql_j_int_arg(ql_jinja *j, ql_jval v, int64_t missing, const char *what);
+ql_jstr *ql_j_str_arg(ql_jinja *j, ql_jval v, const char *what);
+
 ql_jval ql_j_undef_hint(ql_jinja *j, const char *hint); // hint lives as long as the run
 ql_jval ql_j_undef_name(ql_jinja *j, const ql_jstr *name);
 ql_jval ql_j_undef_attr(ql_jinja *j, ql_jval owner, ql_jval name, bool unsafe);

@@ -8,6 +8,7 @@ namespace of its own.
 import copy
 import ctypes
 import datetime
+import functools
 import json
 import warnings
 
@@ -82,15 +83,20 @@ def environment(now):
     return env
 
 
+@functools.lru_cache(maxsize=4)
+def compiled(source, now):
+    return environment(now).from_string(source)
+
+
 def expected(case):
     """{"text": ...} or {"raises": "Type: message"} of one case (see make_jinja.py)."""
     try:
-        template = environment(case.get("now", 0)).from_string(case["source"])
+        template = compiled(case["source"], case.get("now", 0))
         messages = copy.deepcopy(case.get("messages", []))  # some filters change lists in place
-        text = template.render(messages=messages, tools=case.get("tools"), documents=None,
+        text = template.render(messages=messages, tools=case.get("tools"),
                                add_generation_prompt=case.get("add_generation_prompt", True),
-                               **{"bos_token": case.get("bos", "<s>"), "eos_token": case.get("eos", "</s>"),
-                                  **copy.deepcopy(case.get("variables", {}))})
+                               **{"documents": None, "bos_token": case.get("bos", "<s>"),
+                                  "eos_token": case.get("eos", "</s>"), **copy.deepcopy(case.get("variables", {}))})
         text.encode()
         return {"text": text}
     except RecursionError:

@@ -110,7 +110,7 @@ def test_log(tiny):
 
 def test_default_params(handle):
     own = handle.default_params()
-    assert set(own) == set(CALL) - {"seed", "logit_bias", "stop_strings"}
+    assert set(own) == set(CALL) - {"seed", "logit_bias", "stop_strings", "parse_special", "keep_special"}
     assert own["max_new_tokens"] == 512 and isinstance(own["do_sample"], bool)
     handle.close()
     with pytest.raises(ValueError, match="^model is closed$"):

@@ -113,7 +113,7 @@ def test_parse_answer(talker):
     assert talker.parse_answer(call).content == call
     template = ChatTemplate("[TOOL_CALLS]")
     assert template.parse_answer("[TOOL_CALLS]f[ARGS]{}", tools=[]).tool_calls[0]["function"]["name"] == "f"
-    assert repr(answer).startswith("Answer(content='So.', reasoning='Why?', tool_calls=[{")
+    assert repr(answer).startswith("Answer(content='So.', reasoning='Why?', tool_calls=[{") and answer.finish_reason is None
 
 
 # Those that show the call of the shared scenario as this project can read it. The others refuse the scenario (Gemma 2, Kimi

@@ -102,6 +102,7 @@ static const answer_case cases[] = {
      "<arg_value>2</arg_value>\n</tool_call>", "", NULL, "[" PARIS_2 "]"},
     {HERMES, NULL, "<tool_call>get_time</tool_call>", "", NULL, "[" TIME "]"},
     {HERMES, NULL, "<tool_call>get_weather<arg_key>city</arg_key><arg_value>Paris</tool_call>", NULL, NULL, NULL},
+    {HERMES, NULL, "<tool_call>get_weather<arg_key>city</tool_call>", NULL, NULL, NULL},
     // Llama 3.1 to 3.3
     {LLAMA, NULL, "{\"name\": \"get_weather\", \"parameters\": {\"city\": \"Paris\", \"days\": 2}}", "", NULL, "[" PARIS_2 "]"},
     {LLAMA, NULL, "{\"type\": \"function\", \"name\": \"get_weather\", \"parameters\": {\"city\": \"Paris\"}}; "
@@ -188,6 +189,7 @@ static const answer_case cases[] = {
     {">>>", "<|start_header_id|>assistant<|end_header_id|>\n\n>>>", "all\nHello.>>>get_weather\n{\"city\": \"Paris\"}", "Hello.", NULL,
      "[" PARIS "]"},
     {">>>", ">>>", "Hello, you", NULL, NULL, NULL},
+    {">>>", NULL, ">>>\n{\"", NULL, NULL, NULL},
     {"<tool_calls><tool_call>", NULL, "<tool_calls>\n<tool_call>get_weather\n```json\n{\"city\": \"Paris\"}\n```</tool_call>\n</tool_calls>", "",
      NULL, "[" PARIS "]"},
 };
