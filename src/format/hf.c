@@ -139,7 +139,7 @@ static void remark_others(ql_source *s)
 // 8-bit floats with scales of their own are a quantization of which config.json should have told.
 static ql_code refuse_scales(const ql_source *s, ql_error *err)
 {
-    static const char *const ends[] = {"_scale_inv", ".weight_scale", ".scale_weight"};
+    static const char *const ends[] = {"_scale_inv", ".weight_scale", ".scale_weight", "scaled_fp8"};
     bool f8 = false;
     for (size_t i = 0; i < s->n_tensors && !f8; i++)
         f8 = s->tensors[i].dtype == QL_F8_E4M3 || s->tensors[i].dtype == QL_F8_E5M2;
@@ -161,6 +161,9 @@ static ql_code open_one(ql_source *s, const char *folder, const char *name, ql_e
 
 static ql_code finish_weights(ql_source *s, ql_error *err)
 {
+    for (size_t i = 0; i < s->n_parts; i++)
+        if (s->parts[i].no_weights)
+            return ql_source_set_no_weights(s, err, s->parts[i].no_weights->code, "%s", s->parts[i].no_weights->message);
     QL_TRY(ql_source_join(s, err));
     remark_others(s);
     return refuse_scales(s, err);
