@@ -142,3 +142,12 @@ def test_missing_file(run, folder, name, message):
 def test_chat_takes_the_folders_template(run, folder):
     done = run(folder, "--chat")
     assert done.returncode == 0, done.stderr
+
+
+def test_every_end_of_the_list_ends(run, folder):
+    """generation_config.json lists 256 and 258; 257 is a control token too, but no end. From the cache as well."""
+    for _ in range(2):
+        for token, ends in ((256, True), (258, True), (257, False)):
+            done = run(folder, "--json", "--repetition-penalty", "1", "--logit-bias", f"{token}=10000")
+            assert done.returncode == 0, done.stderr
+            assert json.loads(done.stdout)["finish_reason"] == ("stop" if ends else "length")
