@@ -310,7 +310,7 @@ typedef struct ql_params {
 QL_API ql_params ql_params_default(void);
 
 /* The model's own recommendation: what generation_config.json says, and each parameter's neutral value where it says
- * nothing (temperature 1, top_k 0, top_p 1, ..., do_sample false); max_new_tokens 512. */
+ * nothing (temperature 1, top_k 0, top_p 1, ..., do_sample false, max_new_tokens 512). */
 QL_API ql_params ql_model_default_params(const ql_model *model);
 
 /* Checks every range; the message is "temperature must be >= 0, got -1". */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // ql_model: opens a file and brings up everything that sessions share. Must not know how text is generated.
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -58,6 +59,18 @@ static const char *what_fits(const ql_model *m, uint64_t cache, uint64_t availab
     return NULL;
 }
 
+// What to do about a model that does not fit.
+static void advise(const ql_model *m, uint64_t cache, uint64_t available, char *text, size_t size)
+{
+    const char *smaller = what_fits(m, cache, available);
+    if (smaller)
+        snprintf(text, size, "quantization=%s would fit", smaller);
+    else if (ql_weights_bytes(&m->weights, &m->config, m->choice.mix) < available || what_fits(m, 0, available))
+        snprintf(text, size, "try a smaller max_length");
+    else
+        snprintf(text, size, "no quantization would fit");
+}
+
 // A model that can not fit is refused with figures before anything big is allocated.
 static ql_code check_memory(const ql_model *m, ql_error *err)
 {
@@ -66,13 +79,12 @@ static ql_code check_memory(const ql_model *m, ql_error *err)
     double gib = 1.0 / (1 << 30);
     if (!available || (weights <= available && cache <= available - weights))
         return QL_OK;
-    const char *smaller = what_fits(m, cache, available);
+    char advice[64];
+    advise(m, cache, available, advice, sizeof advice);
     return ql_fail(err, QL_E_MEMORY,
-                   "%s: needs %.2f GiB (%s weights %.2f + cache %.2f at max_length %u), %.2f GiB free: %s%s%s",
+                   "%s: needs %.2f GiB (%s weights %.2f + cache %.2f at max_length %u), %.2f GiB free: %s",
                    ql_source_path(m->source), (double)(weights + cache) * gib, m->choice.name, (double)weights * gib,
-                   (double)cache * gib, m->max_length, (double)available * gib,
-                   smaller ? "quantization=" : "no quantization would fit; try a smaller max_length",
-                   smaller ? smaller : "", smaller ? " would fit" : "");
+                   (double)cache * gib, m->max_length, (double)available * gib, advice);
 }
 
 // ---- weights ----

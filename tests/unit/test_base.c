@@ -5,7 +5,11 @@
 
 #include <cmocka.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/arena.h"
 #include "base/buf.h"
@@ -255,6 +259,26 @@ static void random_numbers_are_fixed(void **state)
     assert_true(ql_random_entropy() != ql_random_entropy());
 }
 
+// In a child: a limit can not be taken back.
+static void address_space_is_a_limit(void **state)
+{
+    (void)state;
+    pid_t child = fork();
+    if (child == 0) {
+        FILE *file = fopen("/proc/self/statm", "r");
+        unsigned long long pages = 0;
+        bool ok = file && fscanf(file, "%llu", &pages) == 1;
+        struct rlimit limit = {0, RLIM_INFINITY};
+        limit.rlim_cur = pages * (rlim_t)sysconf(_SC_PAGESIZE) + ((rlim_t)1 << 30);
+        ok = ok && setrlimit(RLIMIT_AS, &limit) == 0;
+        uint64_t available = ql_memory_available();
+        _exit(ok && available > ((uint64_t)900 << 20) && available < ((uint64_t)1 << 30) ? 0 : 1);
+    }
+    int status = -1;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -262,8 +286,9 @@ int main(void)
         cmocka_unit_test(every_code_has_an_entry),     cmocka_unit_test(checked_arithmetic_overflows),
         cmocka_unit_test(arena_measures_what_it_gives), cmocka_unit_test(buffer_grows_and_hands_over),
         cmocka_unit_test(utf8_takes_exactly_rfc3629),  cmocka_unit_test(files_that_can_not_be_models),
-        cmocka_unit_test(pool_runs_every_worker_once),
-        cmocka_unit_test(threads_follow_the_machine), cmocka_unit_test(a_trial_ends_with_its_kind), cmocka_unit_test(random_numbers_are_fixed),
+        cmocka_unit_test(pool_runs_every_worker_once), cmocka_unit_test(threads_follow_the_machine),
+        cmocka_unit_test(a_trial_ends_with_its_kind),  cmocka_unit_test(random_numbers_are_fixed),
+        cmocka_unit_test(address_space_is_a_limit),
     };
     return cmocka_run_group_tests_name("base", tests, NULL, NULL);
 }
