@@ -41,10 +41,11 @@ if command -v clang >/dev/null; then
     for source in tests/fuzz/fuzz_*.c; do
         name=$(basename "$source" .c)
         # shellcheck disable=SC2046
-        clang -g -O1 -D_GNU_SOURCE -DQL_VERSION='"fuzz"' -fsanitize=fuzzer,address,undefined -Iinclude -Isrc -o "build/$name" \
-            "$source" src/base/*.c src/tensor/*.c src/format/*.c src/text/*.c \
+        clang -g -O1 -D_GNU_SOURCE -DQL_VERSION='"fuzz"' -fsanitize=fuzzer,address,undefined -Iinclude -Isrc -Ihub -o "build/$name" \
+            "$source" hub/name.c hub/metadata.c hub/choose.c src/base/*.c src/tensor/*.c src/format/*.c src/text/*.c \
             $(pkg-config --cflags --libs jansson libpcre2-8) -lunistring -lm -lpthread
         mkdir -p "build/corpus-$name"
+        [ ! -d "tests/fuzz/corpus-$name" ] || cp "tests/fuzz/corpus-$name"/* "build/corpus-$name"
         step "$name for $seconds s" "build/$name" -max_total_time="$seconds" -rss_limit_mb=512 -timeout=5 "build/corpus-$name"
     done
 else
