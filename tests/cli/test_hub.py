@@ -694,3 +694,27 @@ def test_ctrl_c_on_a_terminal(user, hub, repo, command):
         terminal.send(CTRL_C)
         assert terminal.wait() == 130
     assert b"goes on from there" in terminal.seen and user.partials()
+
+
+# ---- the real model ----
+
+
+@pytest.mark.model
+def test_smollm_under_tinyllamas_name(user, hub, tmp_path):
+    """SmolLM2 as a Hugging Face folder: one line from an empty cache, and offline from packed weights."""
+    model = os.environ.get("QL_MODEL")
+    if not model:
+        pytest.skip("QL_MODEL is not set: ./check sets it to SmolLM2")
+    root = pathlib.Path(__file__).resolve().parents[2]
+    subprocess.run([sys.executable, root / "tools" / "gguf_to_hf.py", model, tmp_path / "hf"], check=True)
+    served = {p.name: p for p in (tmp_path / "hf").iterdir()}
+    hub.add(NAME, {**served, "pytorch_model.bin": b"\x80" * 20_000})
+    question = ["--chat", "--greedy", "--max-new-tokens", "12", "What is the capital of France?"]
+    first = user("run", NAME, *question)
+    assert first.returncode == 0 and b"Paris" in first.stdout
+    assert "pytorch_model.bin" not in user.names() and WEIGHTS in user.names()
+    hub.forget()
+    second = user("run", NAME, *question, env={"HF_HUB_OFFLINE": "1"})
+    assert second.stdout == first.stdout and hub.requests == []
+    bench = user("bench", NAME, "-p", "1", "-n", "0", "-r", "1", "-o", "json", env={"HF_HUB_OFFLINE": "1"})
+    assert json.loads(bench.stdout)[0]["from_cache"] is True
