@@ -150,7 +150,7 @@ static const char *source_name(const shelf *s, const ql_packed_entry *packed)
 static void print_packed(const shelf *s)
 {
     table t = {0};
-    char size[32], age[32], cap[32];
+    char size[32], age[32];
     if (!s->packed_dir) {
         print_line("\npacked weights are not kept (QUANTLLM_CACHE)\n");
         return;
@@ -165,8 +165,8 @@ static void print_packed(const shelf *s)
     print_line("\n");
     print_table(&t);
     cli_size(packed_bytes(s), size);
-    cli_size(ql_packed_cap(), cap);
-    print_line("%s of at most %s in %s\n", size, cap, s->packed_dir);
+    print_line("%s of at most %.4g GiB (QUANTLLM_CACHE_SIZE) in %s\n", size, (double)ql_packed_cap() / (1 << 30),
+               s->packed_dir);
 }
 
 // ---- JSON ----

@@ -28,7 +28,8 @@ static const verb verbs[] = {
 static int print_help(void)
 {
     printf("Usage: quantllm VERB [OPTION...] MODEL ...\n"
-           "Run language models on the CPU: a GGUF file, a folder with safetensors, or org/name of the Hugging Face Hub.\n\n");
+           "Run language models on the CPU: a GGUF file, a folder with safetensors, or org/name of the\n"
+           "Hugging Face Hub.\n\n");
     for (size_t i = 0; i < N_VERBS; i++)
         printf("  %-7s%s\n", verbs[i].name, verbs[i].summary);
     printf("\n  quantllm VERB --help   a verb's options\n"

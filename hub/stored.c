@@ -178,7 +178,7 @@ static char *name_of_folder(const char *folder)
     const char *rest = folder + sizeof folder_prefix - 1, *dashes = strstr(rest, "--");
     char *name = dashes ? hub_format("%.*s/%s", (int)(dashes - rest), rest, dashes + 2) : strdup(rest);
     hub_name parsed;
-    if (name && (hub_name_parse(name, NULL, &parsed, NULL) != QL_OK || strcmp(parsed.repo, name) != 0)) {
+    if (name && (!*name || hub_name_parse(name, NULL, &parsed, NULL) != QL_OK || strcmp(parsed.repo, name) != 0)) {
         free(name);
         return NULL;
     }

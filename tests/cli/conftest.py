@@ -27,6 +27,20 @@ def always(byte):
 LONG = [*always(ord("a")), "--max-length", "100000", "--max-new-tokens", "90000"]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def apart(tmp_path_factory):
+    """No test reaches the Hub or the user's cache of it: port 9 of this machine answers nobody."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_TOKEN", "HF_TOKEN_PATH", "HUGGING_FACE_HUB_TOKEN",
+                     "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_HUB_DISABLE_PROGRESS_BARS"):
+            patch.delenv(name, raising=False)
+        patch.setenv("HF_HOME", str(tmp_path_factory.mktemp("home") / "huggingface"))
+        patch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+        patch.setenv("HF_HUB_DISABLE_TELEMETRY", "1")
+        patch.setenv("QUANTLLM_HUB_RETRIES", "1")
+        yield
+
+
 class Command:
     def __init__(self, path):
         self.path = path
