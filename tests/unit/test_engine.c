@@ -552,7 +552,7 @@ static void the_hosts_float_mode_does_not_matter(void **state)
 
 // ---- generation_config.json
 
-static void keep_line(void *user, const char *line)
+static void add_line(void *user, const char *line)
 {
     ql_buf_append_str(user, line);
     ql_buf_append_byte(user, '|');
@@ -562,7 +562,7 @@ static void keep_line(void *user, const char *line)
 static ql_params defaults_of(const char *document, const char *said)
 {
     ql_buf lines = {0};
-    ql_logger log = {keep_line, &lines};
+    ql_logger log = {add_line, &lines};
     ql_params p;
     ql_defaults_read((ql_str){document, document ? strlen(document) : 0}, &p, &log);
     ql_buf_append_byte(&lines, 0);
