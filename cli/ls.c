@@ -17,8 +17,8 @@ static const struct argp_option ls_options[] = {
 static const struct argp ls_argp = {
     ls_options, parse_ls, "",
     "List the models in the cache of the Hugging Face Hub, and the packed weights that make a second start quick.\v"
-    "Packed weights are kept in QUANTLLM_CACHE (off: nowhere) up to a total of QUANTLLM_CACHE_SIZE (20G); the least recently "
-    "used go first.\n\n"
+    "Packed weights are kept in QUANTLLM_CACHE (off: nowhere) up to a total of QUANTLLM_CACHE_SIZE (20G); the least "
+    "recently used go first.\n\n"
     "Examples:\n"
     "  quantllm ls\n"
     "  quantllm ls --json | jq -r '.hub.models[].model'",
@@ -183,10 +183,11 @@ static json_t *json_models(const shelf *s)
     json_t *models = json_array();
     for (size_t i = 0; i < s->entries.n; i++) {
         const hub_entry *e = &s->entries.at[i];
-        json_array_append_new(models, json_pack("{s:s, s:s, s:s, s:s, s:s*, s:I, s:o, s:b}", "model", e->name, "revision",
-                                                e->snapshot->refs, "commit", e->snapshot->commit, "path", e->path, "type",
-                                                *e->type ? e->type : NULL, "bytes", (json_int_t)e->bytes, "last_used",
-                                                json_time(e->last_used), "complete", e->complete));
+        json_array_append_new(models, json_pack("{s:s, s:s, s:s, s:o, s:s*, s:I, s:o, s:b}", "model", e->name, "revision",
+                                                e->snapshot->refs, "commit", e->snapshot->commit, "path",
+                                                cli_json_text(e->path), "type", *e->type ? e->type : NULL, "bytes",
+                                                (json_int_t)e->bytes, "last_used", json_time(e->last_used), "complete",
+                                                e->complete));
     }
     return models;
 }
@@ -206,23 +207,25 @@ static json_t *json_packed(const shelf *s)
     json_t *files = json_array();
     for (size_t i = 0; i < s->n_packed; i++) {
         const ql_packed_entry *e = &s->packed[i];
-        json_array_append_new(files, json_pack("{s:s, s:s, s:s, s:s, s:I, s:o}", "path", e->path, "source", e->source,
-                                               "model", source_name(s, e), "quantization", e->quantization, "bytes",
+        json_array_append_new(files, json_pack("{s:o, s:o, s:o, s:o, s:I, s:o}", "path", cli_json_text(e->path), "source",
+                                               cli_json_text(e->source), "model", cli_json_text(source_name(s, e)),
+                                               "quantization", cli_json_text(e->quantization), "bytes",
                                                (json_int_t)e->bytes, "last_used", json_time(e->last_used)));
     }
     if (!s->packed_dir) {
         json_decref(files);
         return json_null();
     }
-    return json_pack("{s:s, s:I, s:I, s:o}", "folder", s->packed_dir, "bytes", (json_int_t)packed_bytes(s), "cap",
+    return json_pack("{s:o, s:I, s:I, s:o}", "folder", cli_json_text(s->packed_dir), "bytes",
+                     (json_int_t)packed_bytes(s), "cap",
                      (json_int_t)(ql_packed_cap() < INT64_MAX ? ql_packed_cap() : INT64_MAX), "files", files);
 }
 
 static void print_json(const shelf *s)
 {
-    cli_print_object(json_pack("{s:{s:s, s:I, s:o, s:o}, s:o}", "hub", "folder", s->settings.cache, "bytes",
-                               (json_int_t)hub_bytes(s), "models", json_models(s), "interrupted", json_interrupted(s),
-                               "packed", json_packed(s)));
+    cli_print_object(json_pack("{s:{s:o, s:I, s:o, s:o}, s:o}", "hub", "folder", cli_json_text(s->settings.cache),
+                               "bytes", (json_int_t)hub_bytes(s), "models", json_models(s), "interrupted",
+                               json_interrupted(s), "packed", json_packed(s)));
 }
 
 // ---- the verb ----

@@ -186,13 +186,32 @@ void cli_time(int64_t when, char text[32])
         strftime(text, 32, "%Y-%m-%dT%H:%M:%SZ", &parts);
 }
 
+json_t *cli_json_text(const char *text)
+{
+    size_t len = strlen(text);
+    cli_text shown = {0};
+    cli_append(&shown, "", 0);
+    for (size_t at = 0; at < len;) {
+        size_t n = cli_utf8_valid(text + at, len - at);
+        cli_append(&shown, text + at, n);
+        at += n;
+        if (at < len) {
+            cli_append_string(&shown, "\uFFFD");
+            at++;
+        }
+    }
+    json_t *string = json_stringn(shown.data, shown.len);
+    cli_release(&shown);
+    return string;
+}
+
 void cli_print_object(json_t *object)
 {
     char *text = object ? json_dumps(object, 0) : NULL;
-    if (text) {
-        cli_print(text, strlen(text));
-        cli_print("\n", 1);
-    }
+    if (!text)
+        exit(cli_error(CLI_FAILURE, "out of memory: the answer could not be put together"));
+    cli_print(text, strlen(text));
+    cli_print("\n", 1);
     free(text);
     json_decref(object);
 }

@@ -28,6 +28,7 @@ bool cli_packed_from(const ql_packed_entry *entry, const char *path);
 void cli_size(uint64_t bytes, char text[32]);          // "2.20 GB"
 void cli_age(int64_t when, char text[32]);             // "3 hours ago"
 void cli_time(int64_t when, char text[32]);            // "2026-11-26T04:30:00Z"
+json_t *cli_json_text(const char *text);               // a path or a name; bytes that are not UTF-8 are U+FFFD
 void cli_print_object(json_t *object);                 // one line of JSON; takes the reference
 bool cli_confirm(const char *question);                // asks on the terminal
 

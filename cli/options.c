@@ -343,7 +343,7 @@ static const struct argp_option sampling_options[] = {
     {"presence-penalty", KEY_PRESENCE_PENALTY, "X", 0, "Of new tokens, once, -2 to 2 (0)", 1},
     {"logit-bias", KEY_LOGIT_BIAS, "ID=BIAS", 0, "Add BIAS to a token's logit, -inf forbids it; repeatable", 1},
     {"stop", KEY_STOP, "TEXT", 0, "End before this text; repeatable", 1},
-    {"model-defaults", KEY_MODEL_DEFAULTS, NULL, 0, "What is not given here is the model's own (generation_config.json)", 1},
+    {"model-defaults", KEY_MODEL_DEFAULTS, NULL, 0, "What is not given is the model's own (generation_config)", 1},
     {0},
 };
 

@@ -20,8 +20,8 @@ static const struct argp_option pull_options[] = {
 static const struct argp pull_argp = {
     pull_options, parse_pull, "ORG/NAME[:TYPE|:FILE][@REV]",
     "Download a model of the Hugging Face Hub, or what has changed of it, and print its path.\v"
-    "Only the files that run are downloaded, into the cache that huggingface_hub has too. An interrupted download goes on "
-    "when it is asked for again. Of a repository of GGUF files one is taken: by :TYPE, by :FILE, or Q4_K_M and what is "
+    "Only the files that run are downloaded, into the cache that huggingface_hub has too. An interrupted download goes "
+    "on when it is asked for again. Of a repository of GGUF files one is taken: by :TYPE, by :FILE, or Q4_K_M and what is "
     "near to it.\n\n"
     "Variables: HF_HOME, HF_HUB_CACHE (where), HF_TOKEN, HF_TOKEN_PATH (private and gated models), HF_ENDPOINT (another "
     "hub), HF_HUB_OFFLINE=1, HF_HUB_ETAG_TIMEOUT, HF_HUB_DOWNLOAD_TIMEOUT (seconds), HF_HUB_DISABLE_PROGRESS_BARS=1, "
@@ -39,8 +39,9 @@ static void print_result(const cli_options *options, const hub_name *name, const
         cli_print("\n", 1);
         return;
     }
-    cli_print_object(json_pack("{s:s, s:s, s:s, s:s}", "model", options->model, "revision",
-                               *name->revision ? name->revision : "main", "commit", model->commit, "path", model->path));
+    cli_print_object(json_pack("{s:s, s:s, s:s, s:o}", "model", options->model, "revision",
+                               *name->revision ? name->revision : "main", "commit", model->commit, "path",
+                               cli_json_text(model->path)));
 }
 
 static int pull(const cli_options *options)

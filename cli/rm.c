@@ -177,8 +177,9 @@ static int carry_out(const plan *p)
         return code;
     cli_size(freed, size);
     if (p->options->json)
-        cli_print_object(json_pack("{s:s*, s:I, s:I}", "model", p->options->model, "freed_bytes", (json_int_t)freed,
-                                   "packed_files", (json_int_t)p->n_chosen));
+        cli_print_object(json_pack("{s:o*, s:I, s:I}", "model",
+                                   p->options->model ? cli_json_text(p->options->model) : NULL, "freed_bytes",
+                                   (json_int_t)freed, "packed_files", (json_int_t)p->n_chosen));
     else if (!p->options->quiet)
         cli_note("deleted, %s are free again", size);
     return CLI_OK;

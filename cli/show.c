@@ -176,11 +176,12 @@ static json_t *json_model(const view *v)
 {
     ql_model_info info;
     if (!v->model)
-        return json_pack("{s:s}", "error", v->why.message);
+        return json_pack("{s:o}", "error", cli_json_text(v->why.message));
     ql_model_get_info(v->model, &info);
-    return json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:i, s:i, s:i, s:i, s:i, s:b}", "name", info.name, "architecture",
-                     info.architecture, "type", info.file_type, "runs_as", info.quantization, "parameters",
-                     (json_int_t)info.n_params, "weight_bytes", (json_int_t)info.weight_bytes, "kv_bytes",
+    return json_pack("{s:o, s:s, s:s, s:s, s:I, s:I, s:I, s:i, s:i, s:i, s:i, s:i, s:b}", "name",
+                     cli_json_text(info.name), "architecture", info.architecture, "type", info.file_type, "runs_as",
+                     info.quantization, "parameters", (json_int_t)info.n_params, "weight_bytes",
+                     (json_int_t)info.weight_bytes, "kv_bytes",
                      (json_int_t)info.kv_bytes, "n_layers", (int)info.n_layers, "n_embd", (int)info.n_embd, "n_vocab",
                      (int)info.n_vocab, "context_length", (int)info.context_length, "max_length", (int)info.max_length,
                      "chat_template", info.chat_template != NULL);
@@ -202,12 +203,14 @@ static void print_json(const view *v)
     json_t *packed = json_array();
     for (size_t i = 0; i < v->n_packed; i++)
         if (cli_packed_from(&v->packed[i], v->path))
-            json_array_append_new(packed, json_pack("{s:s, s:s, s:I, s:o}", "path", v->packed[i].path, "quantization",
-                                                    v->packed[i].quantization, "bytes", (json_int_t)v->packed[i].bytes,
-                                                    "last_used", json_time(v->packed[i].last_used)));
-    cli_print_object(json_pack("{s:s, s:s, s:o*, s:o, s:o}", "model", v->entry ? v->entry->name : v->options->model, "path",
-                               v->path, "hub", v->entry ? json_stored(v->entry) : NULL, "info", json_model(v), "packed",
-                               packed));
+            json_array_append_new(packed, json_pack("{s:o, s:o, s:I, s:o}", "path", cli_json_text(v->packed[i].path),
+                                                    "quantization", cli_json_text(v->packed[i].quantization), "bytes",
+                                                    (json_int_t)v->packed[i].bytes, "last_used",
+                                                    json_time(v->packed[i].last_used)));
+    cli_print_object(json_pack("{s:o, s:o, s:o*, s:o, s:o}", "model",
+                               cli_json_text(v->entry ? v->entry->name : v->options->model), "path",
+                               cli_json_text(v->path), "hub", v->entry ? json_stored(v->entry) : NULL, "info",
+                               json_model(v), "packed", packed));
 }
 
 int cli_show(int argc, char **argv)

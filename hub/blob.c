@@ -240,8 +240,8 @@ static ql_code receive_checked(blob *b, ql_error *err)
             continue;
         }
         unlink(b->partial);
-        code = ql_fail(err, QL_E_IO, "%s: %s has the checksum %.16s..., the Hub says %.16s...: the download was damaged "
-                       "and is removed, try again", b->d->name->repo, b->file->name, found, b->file->etag);
+        code = ql_fail(err, QL_E_IO, "%s: %s has the checksum %.16s..., the Hub says %.16s...: the download was "
+                       "damaged and is removed, try again", b->d->name->repo, b->file->name, found, b->file->etag);
     }
     free(url);
     return code;

@@ -31,8 +31,8 @@ static ql_code load(const char *library, const char *package, const wanted *func
 {
     void *handle = dlopen(library, RTLD_NOW | RTLD_LOCAL);
     if (!handle)
-        return ql_fail(err, QL_E_UNSUPPORTED, "downloading needs %s, which is not installed here (Debian: apt-get install "
-                       "%s), or give the path of a model", library, package);
+        return ql_fail(err, QL_E_UNSUPPORTED, "downloading needs %s, which is not installed here (Debian: apt-get "
+                       "install %s), or give the path of a model", library, package);
     for (size_t i = 0; i < n; i++) {
         void *function = dlsym(handle, functions[i].name);
         if (!function)

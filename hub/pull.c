@@ -109,8 +109,9 @@ static ql_code ask_head(hub_download *d, hub_remote *file, ql_error *err)
 
 static void size_text(uint64_t n, char text[32])
 {
-    const char *unit = n >= 1000000000 ? "GB" : n >= 1000000 ? "MB" : "kB";
-    snprintf(text, 32, "%.*f %s", n >= 1000000000 ? 2 : 1, (double)n / (n >= 1000000000 ? 1e9 : n >= 1000000 ? 1e6 : 1e3), unit);
+    bool giga = n >= 1000000000, mega = n >= 1000000;
+    snprintf(text, 32, "%.*f %s", giga ? 2 : 1, (double)n / (giga ? 1e9 : mega ? 1e6 : 1e3),
+             giga ? "GB" : mega ? "MB" : "kB");
 }
 
 // Of the folder, or the nearest one above it that is there.

@@ -8,43 +8,42 @@ import time
 
 import pytest
 
-from conftest import error_line
+from conftest import HELLO, NAME, WEIGHTS, error_line
 from terminal import Terminal
-from test_hub import NAME, PROMPT, WEIGHTS, files, folder, hub, repo, user  # noqa: F401
 
 
 @pytest.fixture
-def stored(user, hub, repo, tiny):  # noqa: F811
+def stored(user, hub, repo, tiny):
     """A folder that has been run, and a repository of two GGUF files."""
     data = tiny.read_bytes()
     hub.add("o/GGUF", {"tiny.Q4_K_M.gguf": data, "sub/tiny.Q8_0.gguf": data + bytes(64), "README.md": b"x"})
-    assert user("run", NAME, *PROMPT).returncode == 0
+    assert user("run", NAME, *HELLO).returncode == 0
     user.pull("o/GGUF")
     user.pull("o/GGUF:Q8_0")
     return user
 
 
-def ls(user):  # noqa: F811
+def ls(user):
     done = user("ls", "--json")
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
 
-def blobs(user, name=NAME):  # noqa: F811
+def blobs(user, name=NAME):
     return sorted((user.storage(name) / "blobs").iterdir())
 
 
 # ---- ls ----
 
 
-def test_ls_of_nothing(user):  # noqa: F811
+def test_ls_of_nothing(user):
     done = user("ls")
     assert done.returncode == 0 and done.stderr == b""
     assert f"none in {user.cache}; quantllm pull org/name" in done.stdout.decode()
     assert ls(user)["hub"]["models"] == [] and ls(user)["packed"]["files"] == []
 
 
-def test_ls(stored, repo, files, tiny):  # noqa: F811
+def test_ls(stored, repo, files, tiny):
     lines = stored("ls").stdout.decode().splitlines()
     assert lines[0].split() == ["MODEL", "REVISION", "TYPE", "SIZE", "LAST", "USED"]
     assert [line.split()[0] for line in lines[1:4]] == [NAME, "o/GGUF:Q8_0", "o/GGUF:Q4_K_M"]
@@ -64,10 +63,10 @@ def test_ls(stored, repo, files, tiny):  # noqa: F811
     assert seen["packed"]["cap"] == 20 << 30
     for entry in seen["hub"]["models"]:  # each name and each path runs
         for model_name in (entry["model"], entry["path"]):
-            assert stored("run", model_name, *PROMPT, env={"HF_HUB_OFFLINE": "1"}).returncode == 0
+            assert stored("run", model_name, *HELLO, env={"HF_HUB_OFFLINE": "1"}).returncode == 0
 
 
-def test_ls_tells_what_is_not_complete(user, hub, repo):  # noqa: F811
+def test_ls_tells_what_is_not_complete(user, hub, repo):
     hub.fail("GET", WEIGHTS, cut=60_000)
     user("pull", NAME, "-q", env={"QUANTLLM_HUB_RETRIES": "0"})
     seen = ls(user)["hub"]
@@ -85,7 +84,7 @@ def test_ls_passes_over_what_is_no_model(stored):
     assert names == [NAME, "o/GGUF:Q8_0", "o/GGUF:Q4_K_M"]
 
 
-def test_ls_without_a_packed_cache(user):  # noqa: F811
+def test_ls_without_a_packed_cache(user):
     done = user("ls", env={"QUANTLLM_CACHE": "off"})
     assert b"packed weights are not kept" in done.stdout
     assert json.loads(user("ls", "--json", env={"QUANTLLM_CACHE": "off"}).stdout)["packed"] is None
@@ -94,7 +93,7 @@ def test_ls_without_a_packed_cache(user):  # noqa: F811
 # ---- show ----
 
 
-def test_show(stored, repo, files):  # noqa: F811
+def test_show(stored, repo, files):
     text = stored("show", NAME).stdout.decode()
     for part in (f"main, {repo}", "llama, 2 layers, 64 dimensions, 259 tokens", "BF16, runs as Q8_0", "chat template yes",
                  "model.safetensors", "packed        Q8_0, 88."):
@@ -117,7 +116,7 @@ def test_show_of_a_gguf(stored, tiny):
     assert "hub" not in path and path["info"] == seen["info"]
 
 
-def test_show_of_what_is_not_here(user, tmp_path):  # noqa: F811
+def test_show_of_what_is_not_here(user, tmp_path):
     line = user.refused("show", "o/none")
     assert "o/none" in line and "quantllm pull o/none downloads it" in line
     assert "none.gguf" in user.refused("show", tmp_path / "none.gguf")
@@ -125,7 +124,7 @@ def test_show_of_what_is_not_here(user, tmp_path):  # noqa: F811
     user.refused("show", tmp_path / "bad.gguf", code=65)
 
 
-def test_show_of_a_model_that_does_not_run(user, hub, files):  # noqa: F811
+def test_show_of_a_model_that_does_not_run(user, hub, files):
     config = {**json.loads(files["config.json"]), "model_type": "mamba", "architectures": ["MambaForCausalLM"]}
     hub.add("o/mamba", {**files, "config.json": json.dumps(config).encode()})
     user.pull("o/mamba")
@@ -154,19 +153,19 @@ def test_rm_of_one_type(stored):
     assert stored("rm", "o/GGUF:Q4_K_M", "-y").returncode == 0 and not stored.storage("o/GGUF").exists()
 
 
-def test_rm_keeps_what_another_revision_uses(user, hub, repo, files):  # noqa: F811
+def test_rm_keeps_what_another_revision_uses(user, hub, repo, files):
     user.pull()
     newer = hub.add(NAME, {**files, "generation_config.json": b"{}"})
     user.pull()
     assert len(blobs(user)) == len(files) + 1
     assert user("rm", f"{NAME}@{newer}", "-y").returncode == 0
     assert len(blobs(user)) == len(files) and not (user.storage() / "refs" / "main").exists()
-    assert user("run", f"{NAME}@{repo}", *PROMPT, env={"HF_HUB_OFFLINE": "1"}).returncode == 0
-    assert "no complete copy" in user.refused("run", NAME, *PROMPT, env={"HF_HUB_OFFLINE": "1"})
+    assert user("run", f"{NAME}@{repo}", *HELLO, env={"HF_HUB_OFFLINE": "1"}).returncode == 0
+    assert "no complete copy" in user.refused("run", NAME, *HELLO, env={"HF_HUB_OFFLINE": "1"})
     assert user("rm", NAME, "--revision", repo, "-y").returncode == 0 and not user.storage().exists()
 
 
-def test_two_names_of_one_blob(user, hub, files):  # noqa: F811
+def test_two_names_of_one_blob(user, hub, files):
     hub.add("o/twice", {"a.Q8_0.gguf": b"x" * 20_000, "b.Q4_0.gguf": b"x" * 20_000})
     user.pull("o/twice:Q8_0")
     user.pull("o/twice:Q4_0")
@@ -175,10 +174,10 @@ def test_two_names_of_one_blob(user, hub, files):  # noqa: F811
     assert len(blobs(user, "o/twice")) == 1
 
 
-def test_rm_of_packed_weights_alone(stored, folder, tmp_path):  # noqa: F811
+def test_rm_of_packed_weights_alone(stored, folder, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(folder, copy)
-    assert stored("run", copy, *PROMPT).returncode == 0
+    assert stored("run", copy, *HELLO).returncode == 0
     assert len(ls(stored)["packed"]["files"]) == 2
     assert stored("rm", copy, "-y").returncode == 0 and (copy / WEIGHTS).exists()
     assert len(ls(stored)["packed"]["files"]) == 1
@@ -186,14 +185,14 @@ def test_rm_of_packed_weights_alone(stored, folder, tmp_path):  # noqa: F811
     assert stored("rm", NAME, "--packed", "-y").returncode == 0
     assert ls(stored)["packed"]["files"] == [] and stored.storage().exists()
     for _ in range(2):
-        assert stored("run", NAME, *PROMPT).returncode == 0
+        assert stored("run", NAME, *HELLO).returncode == 0
         packed, = ls(stored)["packed"]["files"]
         assert stored("rm", packed["path"], "-y").returncode == 0 and ls(stored)["packed"]["files"] == []
-    stored("run", NAME, *PROMPT)
+    stored("run", NAME, *HELLO)
     assert stored("rm", "--packed", "-y").returncode == 0 and ls(stored)["packed"]["files"] == []
 
 
-def test_rm_of_an_interrupted_download(user, hub, repo):  # noqa: F811
+def test_rm_of_an_interrupted_download(user, hub, repo):
     hub.fail("GET", WEIGHTS, cut=60_000)
     user("pull", NAME, "-q")
     assert user("rm", NAME, "-y").returncode == 0 and not user.storage().exists()
@@ -229,7 +228,7 @@ def test_rm_in_a_cache_that_can_not_be_written(stored):
 # ---- a model's own defaults ----
 
 
-def defaults(user, folder, *options, config=None):  # noqa: F811
+def defaults(user, folder, *options, config=None):
     """What is said to be used, and the text."""
     if config is not None:
         (folder / "generation_config.json").write_text(json.dumps(config))
@@ -240,7 +239,7 @@ def defaults(user, folder, *options, config=None):  # noqa: F811
 
 
 @pytest.fixture
-def own(folder, tmp_path):  # noqa: F811
+def own(folder, tmp_path):
     shutil.copytree(folder, tmp_path / "own")
     return tmp_path / "own"
 
@@ -257,12 +256,12 @@ def own(folder, tmp_path):  # noqa: F811
      ["--temperature", "0.9", "--top-p", "1", "--top-k", "0", "--repetition-penalty", "1"]),
     ({"do_sample": True}, ["--greedy"], "greedy, repetition-penalty 1", ["--greedy", "--repetition-penalty", "1"]),
 ])
-def test_model_defaults(user, own, config, options, said, same_as):  # noqa: F811
+def test_model_defaults(user, own, config, options, said, same_as):
     told, text = defaults(user, own, "--model-defaults", *options, config=config)
     assert told == said and text == defaults(user, own, *same_as)[1]
 
 
-def test_model_defaults_are_checked_and_asked_for(user, own):  # noqa: F811
+def test_model_defaults_are_checked_and_asked_for(user, own):
     assert defaults(user, own, config={"do_sample": True, "temperature": 0.5})[0] is None
     (own / "generation_config.json").write_text('{"do_sample": true, "temperature": -2.0}')
     done = user("run", own, "hello", "--model-defaults", "-q")
