@@ -277,6 +277,11 @@ def test_a_token_is_not_accepted(user, hub, repo):
     assert "does not accept the token (401)" in line and "/settings/tokens" in line and "hf_old" not in line
 
 
+def test_redirects_end(user, hub, repo):
+    hub.fail("api", "", status=302, headers={"Location": f"/api/models/{NAME}/revision/main"})
+    assert "redirects more than 5 times" in user.refused("pull", NAME) and len(hub.requests) == 6
+
+
 def test_a_renamed_repository(user, hub, repo, files):
     hub.renamed["old/name"] = NAME
     assert user.pull("old/name") and user.names() == sorted(files)

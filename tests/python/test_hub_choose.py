@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The command's hub/choose.c and the package's _hub_files.py choose the same files of the same listing."""
+import itertools
 import json
 import os
 import pathlib
@@ -9,7 +10,7 @@ import subprocess
 import pytest
 
 from quantllm import _quantllm  # noqa: F401  (the package under test is there)
-from quantllm._hub_files import choose
+from quantllm._hub_files import _PREFERRED, choose
 from test_hub_files import GGUF, MISTRAL, SHARDS, TINYLLAMA, TYPES
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -62,6 +63,11 @@ def test_known_listings(names, wanted):
 @pytest.mark.parametrize("wanted", [None, "Q4_K_M", "Q8_0", "a-00001-of-00002.gguf"])
 def test_strange_listings(names, wanted):
     same(names, wanted)
+
+
+def test_the_order_of_preference():
+    for better, worse in itertools.pairwise(_PREFERRED):
+        assert same([f"a.{worse}.gguf", f"b.{better}.gguf"], None).gguf == f"b.{better}.gguf"
 
 
 def test_listings_made_at_random():
