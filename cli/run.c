@@ -3,7 +3,7 @@
 // Where the prompt comes from: the argument, then standard input when it is "-", or a pipe or a file. Devices and
 // sockets are read only when asked for, so that a command under cron or ssh never waits for nobody.
 #include "conversation.h"
-#include "options.h"
+#include "models.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -71,7 +71,9 @@ static const struct argp run_argp = {
     "  quantllm run model.gguf \"Once upon a time\" --max-new-tokens 100\n"
     "  quantllm run model.gguf --chat \"What is Python?\" --greedy\n"
     "  quantllm run model.gguf --chat \"Summarize this:\" < notes.txt\n"
-    "  echo Once upon | quantllm run model.gguf - --json",
+    "  echo Once upon | quantllm run model.gguf - --json\n"
+    "  quantllm run TinyLlama/TinyLlama-1.1B-Chat-v1.0 --chat \"What is Python?\"\n\n"
+    "MODEL is a GGUF file, a folder, or org/name of the Hugging Face Hub, downloaded once (quantllm pull --help).",
     run_children, NULL, NULL};
 
 // True: standard input holds a prompt that somebody meant to give.
@@ -238,10 +240,14 @@ int cli_run(int argc, char **argv)
         code = gather_prompt(&options, &prompt);
     if (code == CLI_OK && !parse.done) {
         choose_seed(&options.params);
-        ql_model *model = cli_open_model(options.model, &options.model_options, options.quiet, &code);
+        char *path = cli_find_model(&options, &code);
+        ql_model *model = path ? cli_open_model(path, &options.model_options, options.quiet, &code) : NULL;
         if (model)
+            code = cli_take_model_defaults(&options, model);
+        if (model && code == CLI_OK)
             code = answer_prompt(&options, model, &prompt);
         ql_model_close(model);
+        free(path);
     }
     cli_release(&prompt);
     cli_options_release(&options);

@@ -105,6 +105,7 @@ typedef struct ql_model_options {
     const char *quantization;  /* string */
     const char *chat_template; /* string, Jinja source used instead of the file's; NULL: the file's */
     bool no_cache;             /* neither read nor write the cache of packed weights */
+    bool inspect;              /* only look: ql_model_get_info() and templates work, weights are not read, no session */
     ql_progress *progress;
     void *progress_user;
     ql_log *log;
@@ -120,7 +121,7 @@ typedef struct ql_model_info {
     const char *chat_template; /* Jinja source in use, NULL if there is none */
     uint64_t n_params;
     uint64_t file_bytes;
-    uint64_t weight_bytes;     /* packed weights held in memory */
+    uint64_t weight_bytes;     /* packed weights held in memory; with inspect: that would be */
     uint64_t kv_bytes;         /* key/value cache of one sequence of max_length tokens */
     uint64_t bytes_per_token;  /* weight bytes that decoding one token reads */
     double load_seconds;
@@ -160,6 +161,9 @@ typedef struct ql_packed_entry {
 
 /* The directory (string, ql_free); NULL when the cache is turned off or there is no home. */
 QL_API char *ql_packed_dir(void);
+
+/* What QUANTLLM_CACHE_SIZE caps the total at, in bytes. */
+QL_API uint64_t ql_packed_cap(void);
 
 /* What is there, the last used first. *entries is one allocation (ql_free). */
 QL_API ql_code ql_packed_list(ql_packed_entry **entries, size_t *n, ql_error *err);
@@ -306,7 +310,7 @@ typedef struct ql_params {
 QL_API ql_params ql_params_default(void);
 
 /* The model's own recommendation: what generation_config.json says, and each parameter's neutral value where it says
- * nothing (temperature 1, top_k 0, top_p 1, ..., do_sample false); max_new_tokens 512. */
+ * nothing (temperature 1, top_k 0, top_p 1, ..., do_sample false, max_new_tokens 512). */
 QL_API ql_params ql_model_default_params(const ql_model *model);
 
 /* Checks every range; the message is "temperature must be >= 0, got -1". */

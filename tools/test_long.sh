@@ -48,8 +48,8 @@ if command -v clang >/dev/null; then
     for source in tests/fuzz/fuzz_*.c; do
         name=$(basename "$source" .c)
         # shellcheck disable=SC2046
-        clang -g -O1 -D_GNU_SOURCE -DQL_VERSION='"fuzz"' -fsanitize=fuzzer,address,undefined -Iinclude -Isrc -o "build/$name" \
-            "$source" src/base/*.c src/tensor/*.c src/format/*.c src/text/*.c \
+        clang -g -O1 -D_GNU_SOURCE -DQL_VERSION='"fuzz"' -fsanitize=fuzzer,address,undefined -Iinclude -Isrc -Ihub -o "build/$name" \
+            "$source" hub/name.c hub/metadata.c hub/choose.c src/base/*.c src/tensor/*.c src/format/*.c src/text/*.c \
             $(pkg-config --cflags --libs jansson libpcre2-8) -lunistring -lm -lpthread
         mkdir -p "build/corpus-$name"
         seeds=tests/fuzz/corpus/$name

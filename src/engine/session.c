@@ -26,7 +26,9 @@ typedef struct sequence {
     size_t n_new;
     bool wants_logits;     // in the batch being computed
     ql_sampler *sampler;
+    ql_detokenizer *detokenizer; // that has seen the prompt
     ql_stream *stream;
+    ql_buf text;           // of one token
     ql_buf out;            // text ready to be taken
     ql_finish finish;
 } sequence;
@@ -54,7 +56,11 @@ struct ql_session {
 
 ql_session *ql_session_new(ql_model *model, ql_error *err)
 {
-    ql_session *s = calloc(1, sizeof *s);
+    ql_session *s = model->forward ? calloc(1, sizeof *s) : NULL;
+    if (!model->forward) {
+        ql_fail(err, QL_E_ARGUMENT, "inspect: the model was only opened to be looked at, it has no weights to run");
+        return NULL;
+    }
     if (!s) {
         ql_fail_memory(err, sizeof *s);
         return NULL;
@@ -67,7 +73,9 @@ ql_session *ql_session_new(ql_model *model, ql_error *err)
 static void end_sequence(sequence *q)
 {
     ql_sampler_free(q->sampler);
+    ql_detokenizer_free(q->detokenizer);
     ql_stream_free(q->stream);
+    ql_buf_free(&q->text);
     ql_buf_free(&q->out);
     *q = (sequence){0};
 }
@@ -260,6 +268,8 @@ static ql_code start_sequence(ql_session *s, sequence *q, size_t index, ql_error
     const ql_ids *ids = &s->prompts[index];
     QL_TRY(ql_sampler_new(&s->params, s->model->config.n_vocab, s->seeds[index], &q->sampler, err));
     QL_TRY(ql_stream_new(s->params.stop_strings, s->params.n_stop_strings, &q->stream, err));
+    QL_TRY(ql_detokenizer_new(s->model->tokenizer, !s->params.keep_special, &q->detokenizer, err));
+    QL_TRY(ql_detokenizer_prime(q->detokenizer, ids->data, ids->n, err));
     ql_sampler_prompt(q->sampler, ids->data, ids->n);
     cache_slot *slot = best_slot(s, ids);
     size_t cached = common_prefix(slot, ids);
@@ -323,6 +333,9 @@ static size_t plan(ql_session *s, bool *prompt)
 static ql_code finish_sequence(sequence *q, ql_finish finish, ql_error *err)
 {
     bool stopped = false;
+    ql_buf_clear(&q->text);
+    QL_TRY(ql_detokenizer_finish(q->detokenizer, &q->text, err));
+    QL_TRY(ql_stream_push(q->stream, q->text.data, q->text.len, &q->out, &stopped, err));
     QL_TRY(ql_stream_finish(q->stream, &q->out, &stopped, err));
     q->finish = stopped ? QL_FINISH_STOP : finish;
     return QL_OK;
@@ -335,10 +348,10 @@ static ql_code take_token(ql_session *s, sequence *q, int32_t id, ql_error *err)
     s->usage.n_new++;
     if (ql_tokenizer_is_eog(s->model->tokenizer, id) && !s->params.ignore_eos)
         return finish_sequence(q, QL_FINISH_STOP, err);
-    size_t len;
     bool stopped = false;
-    const char *bytes = ql_tokenizer_bytes(s->model->tokenizer, id, !s->params.keep_special, &len);
-    QL_TRY(ql_stream_push(q->stream, bytes, len, &q->out, &stopped, err));
+    ql_buf_clear(&q->text);
+    QL_TRY(ql_detokenizer_push(q->detokenizer, id, &q->text, err));
+    QL_TRY(ql_stream_push(q->stream, q->text.data, q->text.len, &q->out, &stopped, err));
     if (stopped) {
         q->finish = QL_FINISH_STOP;
         return QL_OK;

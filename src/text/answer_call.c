@@ -233,8 +233,8 @@ static ql_string without_newlines(ql_string s)
 static json_t *read_keyed(const calls *c, ql_string function, ql_string body)
 {
     json_t *arguments = json_object();
-    ql_string key = {0}, value = {0};
     while (skip(&body, "<arg_key>")) {
+        ql_string key = {0}, value = {0};
         bool ok = until(&body, "</arg_key>", &key) && skip(&body, "<arg_value>") &&
                   until(&body, "</arg_value>", &value);
         key = ql_string_trim(key);

@@ -9,8 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/check.h"
-
 enum { SHORT_WORD = 48 }; // symbols; both ways take about as long there
 
 // ---- the table
@@ -35,12 +33,6 @@ ql_code ql_merges_init(ql_merges *merges, size_t n, ql_error *err)
     return QL_OK;
 }
 
-void ql_merges_free(ql_merges *merges)
-{
-    free(merges->slots);
-    *merges = (ql_merges){0};
-}
-
 static ql_merge *merge_slot(const ql_merges *merges, int32_t left, int32_t right)
 {
     for (uint32_t i = pair_hash(left, right) & merges->mask;; i = (i + 1) & merges->mask) {
@@ -57,6 +49,11 @@ void ql_merges_put(ql_merges *merges, int32_t left, int32_t right, uint32_t rank
         merges->n_ranks = rank + 1;
 }
 
+void ql_merges_prefetch(const ql_merges *merges, int32_t left, int32_t right)
+{
+    __builtin_prefetch(&merges->slots[pair_hash(left, right) & merges->mask], 1);
+}
+
 const ql_merge *ql_merges_find(const ql_merges *merges, int32_t left, int32_t right)
 {
     const ql_merge *slot = merge_slot(merges, left, right);
@@ -67,80 +64,6 @@ static uint32_t pair_rank(const ql_merges *merges, int32_t left, int32_t right)
 {
     const ql_merge *merge = ql_merges_find(merges, left, right);
     return merge ? merge->rank : QL_NO_RANK;
-}
-
-// ---- reading
-
-// A merge on its way into the table. A vocabulary of 128,000 tokens and its merges do not fit the caches near a core,
-// so the steps of a batch are taken side by side: each asks for the memory of the next.
-enum { BATCH = 32 };
-enum { LEFT, RIGHT, BOTH };
-typedef struct pending {
-    ql_str part[3];
-    uint32_t hash[3];
-    int32_t id[3];
-} pending;
-
-static int shown(const ql_str *s) { return (int)(s->len < 200 ? s->len : 200); }
-
-// "left right", split at the first space after the first byte; joined has room for it.
-static bool split_merge(const ql_vocab *vocab, const ql_str *merge, char *joined, pending *p)
-{
-    const char *space = merge->len > 1 ? memchr(merge->data + 1, ' ', merge->len - 1) : NULL;
-    size_t n_left = space ? (size_t)(space - merge->data) : 0, n_right = space ? merge->len - n_left - 1 : 0;
-    if (n_left == 0 || n_right == 0)
-        return false;
-    memcpy(joined, merge->data, n_left);
-    memcpy(joined + n_left, space + 1, n_right);
-    p->part[LEFT] = (ql_str){joined, n_left};
-    p->part[RIGHT] = (ql_str){joined + n_left, n_right};
-    p->part[BOTH] = (ql_str){joined, n_left + n_right};
-    for (int k = 0; k < 3; k++)
-        p->hash[k] = ql_vocab_prepare(vocab, p->part[k].data, p->part[k].len);
-    return true;
-}
-
-// Merges first..first + n of the list.
-static ql_code put_batch(ql_tokenizer *t, const ql_str *merge, size_t first, size_t n, char *joined, size_t longest,
-                         const char *path, ql_error *err)
-{
-    pending batch[BATCH];
-    for (size_t i = 0; i < n; i++)
-        if (!split_merge(&t->vocab, &merge[i], joined + i * longest, &batch[i]))
-            return ql_fail(err, QL_E_FORMAT, "%s: merges[%zu] \"%.*s\": must be two pieces and one space", path,
-                           first + i, shown(&merge[i]), merge[i].data);
-    for (size_t i = 0; i < n; i++) {
-        pending *p = &batch[i];
-        for (int k = 0; k < 3; k++) {
-            p->id[k] = ql_vocab_find_prepared(&t->vocab, p->part[k].data, p->part[k].len, p->hash[k]);
-            if (p->id[k] < 0)
-                return ql_fail(err, QL_E_FORMAT, "%s: merges[%zu] \"%.*s\": \"%.*s\" is not in the vocabulary", path,
-                               first + i, shown(&merge[i]), merge[i].data, shown(&p->part[k]), p->part[k].data);
-        }
-        __builtin_prefetch(&t->merges.slots[pair_hash(p->id[LEFT], p->id[RIGHT]) & t->merges.mask], 1);
-    }
-    for (size_t i = 0; i < n; i++) // text never merges into a control token; of equal pairs the last counts
-        if (ql_vocab_is_text(&t->vocab, batch[i].id[BOTH]))
-            ql_merges_put(&t->merges, batch[i].id[LEFT], batch[i].id[RIGHT], (uint32_t)(first + i), batch[i].id[BOTH]);
-    return QL_OK;
-}
-
-ql_code ql_bpe_load(ql_tokenizer *t, const ql_source *source, ql_error *err)
-{
-    ql_str_array merges = {0};
-    QL_TRY(ql_source_get_str_array(source, "tokenizer.ggml.merges", true, &merges, err));
-    QL_TRY(ql_merges_init(&t->merges, merges.n, err));
-    size_t longest = 1;
-    for (size_t i = 0; i < merges.n; i++)
-        longest = merges.items[i].len > longest ? merges.items[i].len : longest;
-    uint64_t bytes;
-    char *joined = ql_mul_u64(longest, BATCH, &bytes) ? malloc(bytes) : NULL;
-    ql_code code = joined ? QL_OK : ql_fail_memory(err, longest);
-    for (size_t i = 0; code == QL_OK && i < merges.n; i += BATCH)
-        code = put_batch(t, merges.items + i, i, merges.n - i < BATCH ? merges.n - i : BATCH, joined, longest,
-                         ql_source_path(source), err);
-    free(joined);
-    return code;
 }
 
 // ---- a word

@@ -1,35 +1,60 @@
 // SPDX-License-Identifier: MIT
-// The rules by which byte-level vocabularies cut a text into pieces, each of which is then merged alone. A rule is a
-// list of regular expressions, taken from the publishers' tokenizer.json; every next one cuts the pieces of the one
-// before, into its matches and what lies between them.
+// How a text is cut into pieces, each of which becomes tokens alone: the pre-tokenizers of tokenizer.json as a list of
+// steps. Every step cuts (and a few change) the pieces of the one before.
 #ifndef QL_TEXT_PRETOKENIZE_H
 #define QL_TEXT_PRETOKENIZE_H
 
-#include "base/buf.h"
+#include "text/normalize.h"
 
-typedef struct ql_pre_rule {
-    const char *names;           // of tokenizer.ggml.pre, separated by spaces; the first is the rule's own
-    const char *const *patterns; // NULL-terminated
-    bool nfc;                    // text is normalized first
-    bool ignore_merges;
-    bool add_bos;                // unless the file says otherwise
-} ql_pre_rule;
+typedef enum ql_pre_kind {
+    QL_PRE_SPLIT,     // at the matches of regex, or of text when NULL
+    QL_PRE_SPACE,     // a space in front of a piece that has none
+    QL_PRE_BYTES,     // GPT-2's characters for bytes
+    QL_PRE_METASPACE, // spaces become text, one in front as scheme says
+    QL_PRE_SCRIPTS,   // where the writing system changes
+    QL_PRE_FIXED,     // every n characters
+} ql_pre_kind;
 
-// NULL: no such name.
-const ql_pre_rule *ql_pre_rule_find(const char *name, size_t len);
+typedef enum ql_pre_behavior { // of a match
+    QL_PRE_REMOVED, QL_PRE_ISOLATED, QL_PRE_MERGED_WITH_PREVIOUS, QL_PRE_MERGED_WITH_NEXT, QL_PRE_CONTIGUOUS,
+} ql_pre_behavior;
 
-// Appends the rules' own names: "default, gpt-2, ...".
-void ql_pre_rule_names(ql_buf *buf);
+typedef enum ql_pre_scheme { QL_PRE_ALWAYS, QL_PRE_FIRST, QL_PRE_NEVER } ql_pre_scheme;
 
-// Compiled patterns; immutable, so threads share them.
-typedef struct ql_pretokenizer ql_pretokenizer;
-ql_code ql_pretokenizer_new(const ql_pre_rule *rule, ql_pretokenizer **pre, ql_error *err);
-void ql_pretokenizer_free(ql_pretokenizer *pre);
+typedef struct ql_pre_step {
+    ql_pre_kind kind;
+    ql_pre_behavior behavior;
+    bool invert;
+    ql_pre_scheme scheme;
+    ql_regex *regex;
+    char *text; // owned
+    size_t text_len;
+    size_t n;
+} ql_pre_step;
 
-// Calls take(user, piece, len) for the pieces of text, in order; they cover it. text must be valid UTF-8; it is
-// normalized first when the rule says so. Stops at the first error, which take() reports as it likes.
+enum { QL_PRE_MAX = 32 };
+typedef struct ql_pretokenizer {
+    ql_pre_step steps[QL_PRE_MAX];
+    size_t n;
+} ql_pretokenizer;
+
+void ql_pretokenizer_free(ql_pretokenizer *pre); // what it points to; zeroed after
+ql_pre_step *ql_pretokenizer_add(ql_pretokenizer *pre, ql_pre_kind kind); // NULL: there are QL_PRE_MAX
+// A split at the matches of a pattern in tokenizer.json's language.
+ql_code ql_pretokenizer_add_split(ql_pretokenizer *pre, const char *pattern, size_t len, ql_pre_behavior behavior,
+                                  bool invert, ql_error *err);
+
+// Memory of one encoding. A zeroed struct is empty.
+typedef struct ql_pre_memory {
+    ql_buf text[QL_PRE_MAX];
+    ql_matcher matcher;
+} ql_pre_memory;
+void ql_pre_memory_free(ql_pre_memory *memory);
+
+// Calls take(user, piece, len) for the pieces of span (valid UTF-8; its origins do not matter), in order; none is empty.
+// Stops at the first error, which take() reports as it likes.
 typedef ql_code ql_piece_fn(void *user, const char *piece, size_t len, ql_error *err);
-ql_code ql_pretokenize(const ql_pretokenizer *pre, const char *text, size_t len, ql_piece_fn *take, void *user,
-                       ql_error *err);
+ql_code ql_pretokenize(const ql_pretokenizer *pre, ql_pre_memory *memory, const ql_span *span, ql_piece_fn *take,
+                       void *user, ql_error *err);
 
 #endif

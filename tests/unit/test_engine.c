@@ -10,6 +10,7 @@
 
 #include "base/buf.h"
 #include "base/fpmode.h"
+#include "engine/engine.h"
 #include "quantllm.h"
 #include "unit/tiny.h"
 
@@ -549,6 +550,57 @@ static void the_hosts_float_mode_does_not_matter(void **state)
 }
 #endif
 
+// ---- generation_config.json
+
+static void add_line(void *user, const char *line)
+{
+    ql_buf_append_str(user, line);
+    ql_buf_append_byte(user, '|');
+}
+
+// Reads the document; said: the lines that must be told, each with "|" at its end.
+static ql_params defaults_of(const char *document, const char *said)
+{
+    ql_buf lines = {0};
+    ql_logger log = {add_line, &lines};
+    ql_params p;
+    ql_defaults_read((ql_str){document, document ? strlen(document) : 0}, &p, &log);
+    ql_buf_append_byte(&lines, 0);
+    assert_string_equal(lines.data, said);
+    ql_buf_free(&lines);
+    return p;
+}
+
+static void assert_neutral(ql_params p)
+{
+    assert_true(p.temperature == 1 && p.top_k == 0 && p.top_p == 1 && p.min_p == 0 && p.typical_p == 1);
+    assert_true(p.repetition_penalty == 1 && p.frequency_penalty == 0 && p.presence_penalty == 0);
+    assert_true(!p.do_sample && p.max_new_tokens == 512);
+}
+
+static void a_models_own_sampling(void **state)
+{
+    (void)state;
+    assert_neutral(defaults_of(NULL, ""));
+    assert_neutral(defaults_of("{\"eos_token_id\":[1,2],\"temperature\":null,\"top_k\":null}", ""));
+    ql_params p = defaults_of("{\"temperature\":0.6,\"top_k\":20,\"top_p\":0.95,\"min_p\":0.1,\"typical_p\":0.9,"
+                              "\"repetition_penalty\":1.05,\"do_sample\":true,\"max_new_tokens\":7}", "");
+    assert_true(p.temperature == 0.6 && p.top_k == 20 && p.top_p == 0.95 && p.min_p == 0.1 && p.typical_p == 0.9);
+    assert_true(p.repetition_penalty == 1.05 && p.do_sample && p.max_new_tokens == 7);
+    p = defaults_of("{\"temperature\":2,\"top_p\":1}", ""); // whole numbers are numbers
+    assert_true(p.temperature == 2);
+    p = defaults_of("{\"temperature\":\"0.5\",\"top_k\":7.5,\"do_sample\":1,\"top_p\":0.5}",
+                    "generation_config.json: temperature is not a number and is not used|"
+                    "generation_config.json: top_k is not a whole number from 0 on and is not used|"
+                    "generation_config.json: do_sample is not true or false and is not used|");
+    assert_true(p.temperature == 1 && p.top_k == 0 && !p.do_sample && p.top_p == 0.5);
+    assert_neutral(defaults_of("{\"temperature\":-1,\"top_k\":5}", "generation_config.json: temperature must be >= 0, got "
+                               "-1; its sampling parameters are not used|"));
+    assert_neutral(defaults_of("[]", "generation_config.json: no JSON object, its sampling parameters are not used|"));
+    assert_neutral(defaults_of("{\"top_k\":1,\"top_k\":2}", "generation_config.json: no JSON object, its sampling "
+                               "parameters are not used|"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -567,6 +619,7 @@ int main(void)
         cmocka_unit_test(a_model_closed_early_lives_as_long_as_its_session),
 #if defined(__x86_64__)
         cmocka_unit_test(the_hosts_float_mode_does_not_matter),
+        cmocka_unit_test(a_models_own_sampling),
 #endif
     };
     return cmocka_run_group_tests_name("engine", tests, NULL, tiny_teardown);

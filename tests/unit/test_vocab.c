@@ -26,8 +26,8 @@ static void kinds_and_rules_are_refused_by_name(void **state)
 {
     (void)state;
     vocab_file v = vocab_bytes_bpe();
-    v.model = "bert";
-    refused(&v, QL_E_UNSUPPORTED, "tokenizer.ggml.model \"bert\" is not supported (supported: gpt2, llama)");
+    v.model = "rwkv";
+    refused(&v, QL_E_UNSUPPORTED, "tokenizer.ggml.model \"rwkv\" is not supported (supported: gpt2, gemma4, llama, t5, bert)");
     v = vocab_bytes_bpe();
     v.merges[v.n_merges++] = "a b";
     vocab_add(&v, "ab", 0, 1);
@@ -136,11 +136,11 @@ static void bytes_must_have_tokens(void **state)
     vocab_file v = vocab_bytes_spm();
     v.tokens[3 + 0x41] = "xx";
     v.types[3 + 0x41] = 1;
-    ql_tokenizer *t = accepted(&v); // A becomes <unk>
+    ql_tokenizer *t = accepted(&v); // A becomes <unk>, which waits for the next character, bytes going by: the library's way
     int32_t *ids;
     size_t n;
     assert_int_equal(ql_tokenize(t, "BAAB", 4, 0, &ids, &n, NULL), QL_OK);
-    const int32_t expected[] = {3 + 0xe2, 3 + 0x96, 3 + 0x81, 3 + 'B', 0, 3 + 'B'};
+    const int32_t expected[] = {3 + 0xe2, 3 + 0x96, 3 + 0x81, 3 + 'B', 3 + 'B', 0};
     assert_int_equal(n, 6);
     assert_memory_equal(ids, expected, sizeof expected);
     ql_free(ids);
@@ -346,20 +346,14 @@ static void decoding_is_text(void **state)
     decoded(t, (int32_t[]){3 + ' ', a}, 2, 0, " a");
     decoded(t, NULL, 0, 0, "");
     decoded(t, (int32_t[]){3 + 0xe2, 3 + 0x82, 3 + 0xac}, 3, 0, "\xe2\x82\xac");
-    decoded(t, (int32_t[]){3 + 0xe2, 3 + 0x82, a, 3 + 0xff}, 4, 0, "\xef\xbf\xbd a\xef\xbf\xbd");
+    // A run of bytes is text as a whole, or each of them is none.
+    decoded(t, (int32_t[]){3 + 0xe2, 3 + 0x82, a, 3 + 0xff}, 4, 0, "\xef\xbf\xbd\xef\xbf\xbd a\xef\xbf\xbd");
     ql_error err = {0};
     char *text;
     size_t len;
     assert_int_equal(ql_detokenize(t, (int32_t[]){a, 260}, 2, 0, &text, &len, &err), QL_E_ARGUMENT);
     assert_string_equal(err.message, "ids[1] is 260: must be 0 to 259");
     assert_int_equal(ql_detokenize(t, (int32_t[]){-1}, 1, 0, &text, &len, &err), QL_E_ARGUMENT);
-    ql_tokenizer_bytes(t, 260, false, &len);
-    assert_int_equal(len, 0);
-    ql_tokenizer_bytes(t, 1, true, &len);
-    assert_int_equal(len, 0);
-    assert_memory_equal(ql_tokenizer_bytes(t, 1, false, &len), "<s>", 3);
-    assert_memory_equal(ql_tokenizer_bytes(t, a, true, &len), " a", 2);
-    assert_int_equal(len, 2);
     ql_tokenizer_close(t);
     v.add_space_prefix = 0;
     t = accepted(&v);
