@@ -23,6 +23,7 @@ typedef struct chat {
     cli_terminal *terminal;
     cli_conversation talk;
     cli_answer answer;
+    const char *tmpl; // source of the model's template
     uint32_t max_length;
     bool interactive;
     bool armed; // a Ctrl-C has come and no message since: the next one leaves
@@ -86,7 +87,8 @@ static void send_message(chat *c, const char *text, size_t len)
     int32_t *ids = NULL;
     cli_answer *answer = &c->answer;
     cli_conversation_add(&c->talk, "user", text, len);
-    if (cli_conversation_ids(&c->talk, c->model, &ids, &prompt.n_ids, &err) != QL_OK) {
+    answer->parts = cli_conversation_parts(&c->talk, c->model, c->tmpl, &err);
+    if (!answer->parts || cli_conversation_ids(&c->talk, c->model, &ids, &prompt.n_ids, &err) != QL_OK) {
         refuse_message(c, &err);
         return;
     }
@@ -96,7 +98,9 @@ static void send_message(chat *c, const char *text, size_t len)
     if (answer->text.len || code == QL_OK)
         cli_print("\n", 1);
     if (answer->text.len || (code == QL_OK && answer->finish != QL_FINISH_CANCELLED)) {
-        cli_conversation_add(&c->talk, "assistant", answer->text.data ? answer->text.data : "", answer->text.len);
+        ql_answer_parts parts;
+        ql_answer_get(answer->parts, &parts);
+        cli_conversation_add_answer(&c->talk, &parts);
         show_status(c);
         if (code != QL_OK)
             failed(c, cli_fail(&err));
@@ -108,6 +112,14 @@ static void send_message(chat *c, const char *text, size_t len)
     }
     if (answer->finish == QL_FINISH_CANCELLED)
         after_signal(c);
+}
+
+// A message from its arrival to what came of it.
+static void take_message(chat *c, const char *text, size_t len)
+{
+    send_message(c, text, len);
+    ql_answer_close(c->answer.parts);
+    c->answer.parts = NULL;
 }
 
 // ---- commands ---------------------------------------------------------------------------------------------------
@@ -270,7 +282,7 @@ static void take_line(chat *c, cli_text *text)
     if (slash && !(text->len > 1 && text->data[1] == '/'))
         run_command(c, text->data);
     else
-        send_message(c, text->data + slash, text->len - slash);
+        take_message(c, text->data + slash, text->len - slash);
 }
 
 static void take_event(chat *c, cli_event event, bool inside_message)
@@ -379,7 +391,7 @@ static int chat_with(const cli_options *options, ql_model *model)
         return cli_error(ql_code_lookup(QL_E_NO_TEMPLATE)->exit_code,
                          "%s has no chat template: give one with --chat-template FILE, or continue a text with "
                          "quantllm run", options->model);
-    chat c = {.options = options, .model = model, .max_length = info.max_length};
+    chat c = {.options = options, .model = model, .tmpl = info.chat_template, .max_length = info.max_length};
     c.interactive = cli_is_terminal(STDIN_FILENO) && cli_is_terminal(STDOUT_FILENO);
     c.session = ql_session_new(model, &err);
     if (!c.session)

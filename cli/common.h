@@ -71,6 +71,8 @@ void cli_print(const char *bytes, size_t len);
 
 // Text from a model: on a terminal its control characters are shown ("^[") instead of sent.
 void cli_print_model(const char *text, size_t len);
+// What it thinks: dimmed on a terminal, nothing elsewhere.
+void cli_print_reasoning(const char *text, size_t len);
 
 // For verbs that used stdio: flushes standard output, ends the process when that fails.
 void cli_flush(void);
@@ -100,9 +102,11 @@ int cli_signal_pending(void);
 // ---- generation (answer.c) --------------------------------------------------------------------------------------
 
 typedef struct cli_answer {
-    cli_text text;
+    cli_text text; // all that the model wrote
     ql_finish finish;
     ql_usage usage;
+    ql_answer *parts; // or NULL; takes the text apart: only content is printed, on a terminal reasoning too, dimmed
+    size_t content_shown, reasoning_shown;
 } cli_answer;
 
 // Opens the model and says so on standard error unless quiet. NULL after an error message; *code is the exit code.

@@ -38,6 +38,14 @@ void cli_conversation_add(cli_conversation *talk, const char *role, const char *
     json_array_append_new(talk->messages, message(role, content, len));
 }
 
+void cli_conversation_add_answer(cli_conversation *talk, const ql_answer_parts *parts)
+{
+    json_t *object = message("assistant", parts->content, parts->content_len);
+    if (parts->reasoning_len)
+        json_object_set_new(object, "reasoning_content", checked(json_stringn(parts->reasoning, parts->reasoning_len)));
+    json_array_append_new(talk->messages, object);
+}
+
 void cli_conversation_drop_last(cli_conversation *talk)
 {
     size_t n = json_array_size(talk->messages);
@@ -81,6 +89,21 @@ ql_code cli_conversation_ids(const cli_conversation *talk, const ql_model *model
     ql_code code = ql_model_render_ids(model, &render, ids, n_ids, err);
     free(messages);
     return code;
+}
+
+ql_answer *cli_conversation_parts(const cli_conversation *talk, const ql_model *model, const char *tmpl, ql_error *err)
+{
+    char *messages = checked(json_dumps(talk->messages, JSON_COMPACT)), *prompt;
+    ql_render render = {.messages = messages, .add_generation_prompt = true};
+    ql_answer_options options = {.chat_template = tmpl};
+    ql_answer *answer = NULL;
+    if (ql_model_render(model, &render, &prompt, &options.prompt_len, err) == QL_OK) {
+        options.prompt = prompt;
+        answer = ql_answer_open(&options, err);
+        ql_free(prompt);
+    }
+    free(messages);
+    return answer;
 }
 
 static bool write_file(int fd, const char *text)

@@ -16,6 +16,8 @@ void cli_conversation_release(cli_conversation *talk);
 
 // Content is UTF-8 (the caller has checked).
 void cli_conversation_add(cli_conversation *talk, const char *role, const char *content, size_t len);
+// An answer; reasoning "" is none.
+void cli_conversation_add_answer(cli_conversation *talk, const ql_answer_parts *parts);
 void cli_conversation_drop_last(cli_conversation *talk);
 void cli_conversation_clear(cli_conversation *talk); // all but the system message
 
@@ -23,6 +25,9 @@ void cli_conversation_clear(cli_conversation *talk); // all but the system messa
 void cli_conversation_set_system(cli_conversation *talk, const char *content);
 const char *cli_conversation_system(const cli_conversation *talk);
 size_t cli_conversation_count(const cli_conversation *talk);
+
+// To take apart what the model answers next; tmpl is the template's source. NULL with an error.
+ql_answer *cli_conversation_parts(const cli_conversation *talk, const ql_model *model, const char *tmpl, ql_error *err);
 
 // What the model answers next, as token ids (ql_free).
 ql_code cli_conversation_ids(const cli_conversation *talk, const ql_model *model, int32_t **ids, size_t *n_ids,

@@ -116,6 +116,18 @@ void cli_print(const char *bytes, size_t len)
         output_failed(error);
 }
 
+void cli_print_reasoning(const char *text, size_t len)
+{
+    bool dim = cli_colour(STDOUT_FILENO);
+    if (!cli_is_terminal(STDOUT_FILENO))
+        return;
+    if (dim)
+        cli_print("\033[2m", 4);
+    cli_print_model(text, len);
+    if (dim)
+        cli_print("\033[0m", 4);
+}
+
 void cli_print_model(const char *text, size_t len)
 {
     if (!cli_is_terminal(STDOUT_FILENO)) {

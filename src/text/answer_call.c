@@ -81,14 +81,17 @@ static bool may_be_called(const calls *c, ql_string name)
     return !c->bare || json_array_size(c->tools) == 0 || ql_offered(c->tools, name);
 }
 
-// Some models put a module before the name: default_api.f() of Gemma.
+// Some models put a module before the name, default_api.f() of Gemma, or a method behind it, f.call() of Llama.
 static ql_string known_name(const calls *c, ql_string name)
 {
     const char *dot = name.len ? memrchr(name.text, '.', name.len) : NULL;
     if (!dot || ql_offered(c->tools, name))
         return name;
-    ql_string last = advance(name, (size_t)(dot - name.text) + 1);
-    return ql_offered(c->tools, last) ? last : name;
+    size_t before = (size_t)(dot - name.text);
+    ql_string last = advance(name, before + 1);
+    if (ql_offered(c->tools, last))
+        return last;
+    return before && last.len == 4 && memcmp(last.text, "call", 4) == 0 ? (ql_string){name.text, before} : name;
 }
 
 // Takes the reference of arguments.

@@ -441,3 +441,29 @@ def test_a_template_that_refuses(command, tiny, tmp_path):
     path.write_text("{{ raise_exception('no talk today') }}")
     line = error_line(command("chat", tiny, "--chat-template", path, *SHORT, input=b"REFUSE\n"), 65)
     assert line
+
+
+@pytest.fixture(scope="session")
+def thinking(tmp_path_factory):
+    """A template whose prompt opens reasoning, which the tiny model never closes."""
+    path = tmp_path_factory.mktemp("thinking") / "t.jinja"
+    path.write_text("{% for m in messages %}{{ m.content }}{% endfor %}<think>\n")
+    return path
+
+
+def test_reasoning_is_not_the_answer(command, tiny, thinking):
+    options = ["--chat-template", thinking, *conftest.always(ord("a")), "--max-new-tokens", "3", "-q"]
+    assert command("chat", tiny, *options, input=b"Hello\n").stdout == b"\n"
+    assert command("run", tiny, "Hello", "--chat", *options).stdout == b"aaa"  # run prints what the model wrote
+
+
+def test_reasoning_on_a_terminal(command, tiny, thinking, tmp_path):
+    options = ["--chat-template", thinking, *conftest.always(ord("a")), "--max-new-tokens", "3"]
+    with Terminal(command.argv("chat", tiny, *options)) as screen:
+        screen.expect(rb">>> ")
+        ask(screen, "Hello")
+        assert b"aaa" in screen.seen
+        saved = messages(screen, tmp_path / "a.json")
+        screen.send(CTRL_D)
+        assert screen.wait() == 0
+    assert saved[1] == {"role": "assistant", "content": "", "reasoning_content": "aaa"}

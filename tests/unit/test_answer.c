@@ -108,8 +108,9 @@ static const answer_case cases[] = {
     {LLAMA, NULL, "{\"type\": \"function\", \"name\": \"get_weather\", \"parameters\": {\"city\": \"Paris\"}}; "
      "{\"name\": \"get_time\", \"parameters\": {}}", "", NULL, "[" PARIS ", " TIME "]"},
     {LLAMA, NULL, "<|python_tag|>{\"name\": \"get_weather\", \"parameters\": {\"city\": \"Paris\"}}", "", NULL, "[" PARIS "]"},
-    {LLAMA, NULL, "<|python_tag|>get_weather.call(city=\"Paris\")", "", NULL,
-     "[{\"type\": \"function\", \"function\": {\"name\": \"get_weather.call\", \"arguments\": {\"city\": \"Paris\"}}}]"},
+    {LLAMA, NULL, "<|python_tag|>get_weather.call(city=\"Paris\")", "", NULL, "[" PARIS "]"},
+    {LLAMA, NULL, "<|python_tag|>brave_search.call(query=\"x\")", "", NULL,
+     "[{\"type\": \"function\", \"function\": {\"name\": \"brave_search\", \"arguments\": {\"query\": \"x\"}}}]"},
     {LLAMA, NULL, "<|python_tag|>x = 5\nprint(x)", NULL, NULL, NULL},
     {LLAMA, NULL, "<function=get_weather>{\"city\": \"Paris\"}</function>", "", NULL, "[" PARIS "]"},
     {LLAMA, NULL, "{\"city\": \"Paris\"}", NULL, NULL, NULL},
