@@ -64,15 +64,15 @@ static void fill(bench *b)
 // Nanoseconds a query and position.
 static double time_chunks(const bench *b)
 {
-    int32_t n_visible[QL_QUERY_MAX];
+    ql_span visible[QL_QUERY_MAX];
     for (int i = 0; i < QL_QUERY_MAX; i++)
-        n_visible[i] = b->n_chunks * QL_KV_CHUNK;
+        visible[i] = (ql_span){0, b->n_chunks * QL_KV_CHUNK};
     double best = 1e9;
     for (int run = 0; run < 30; run++) {
         double start = now_ns();
         for (int chunk = 0; chunk < b->n_chunks; chunk++)
-            b->kernels->attend_chunk[b->type](&b->kv, b->tile, b->n_queries, n_visible, (size_t)chunk, b->head_dim,
-                                              b->partial);
+            b->kernels->attend_chunk[b->type](&b->kv, b->tile, b->n_queries, visible, (size_t)chunk, b->head_dim,
+                                              0, b->partial);
         double t = (now_ns() - start) / ((double)b->n_chunks * QL_KV_CHUNK * (double)b->n_queries);
         best = t < best ? t : best;
     }

@@ -5,13 +5,19 @@
     python bench/load.py FOLDER --rival-python PYTHON [--quantization Q4_K_M] [-t 2] [--turns 3]
 
 PYTHON is an interpreter with llama-cpp-python, gguf, torch and transformers. A figure is the time from starting a fresh
-process to its first byte of output, and that process's peak memory. The folder is in the page cache (it is read once
-before); quantllm's cache of packed weights is an empty directory in every turn, so "first start" quantizes and "second
-start" maps what the first one kept.
+process to its first byte of output, that process's CPU time (what a busy machine disturbs least) and its peak resident
+memory as the kernel counts it (ru_maxrss: file pages that are mapped at the time included). The folder is in the page
+cache (it is read once before); quantllm's cache of packed weights is an empty directory in every turn, so "first start"
+quantizes and "second start" maps what the first one kept. quantllm writes that file while it generates: the first token
+does not wait for it, the whole process does.
 
 llama.cpp needs three steps. "convert" is what its converter does to a model of the llama family (F16 or BF16 tensors as
 they are, under GGUF's names), with PyPI's gguf package; "quantize" is its own llama_model_quantize; "load" is its own
-loader and first token. Its first start is their sum, its second start "load" alone."""
+loader and first token. Its first start is their sum, its second start "load" alone. What is not counted for it: the
+converter's own start and its checks of the tokenizer (the script is not on PyPI); what is: Python's start and imports in
+each of the three steps, as its users pay them. transformers does not quantize here: both its starts are the same.
+
+Ratios: the row over quantllm's of the same kind of start (a part of a first start: over the whole of ours)."""
 import argparse
 import json
 import os
@@ -97,7 +103,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 torch.set_num_threads(int(sys.argv[2]))
 tokenizer = AutoTokenizer.from_pretrained(sys.argv[1])
-model = AutoModelForCausalLM.from_pretrained(sys.argv[1], dtype=torch.bfloat16)
+model = AutoModelForCausalLM.from_pretrained(sys.argv[1], dtype=getattr(torch, sys.argv[4]))
 ids = tokenizer(sys.argv[3], return_tensors="pt")
 print(tokenizer.decode(model.generate(**ids, max_new_tokens=1, do_sample=False)[0]), flush=True)
 """
@@ -105,7 +111,7 @@ FTYPES = {"Q4_0": 2, "Q8_0": 7, "Q2_K": 10, "Q3_K_M": 12, "Q4_K_S": 14, "Q4_K_M"
 
 
 def run(command, env=None):
-    """Seconds to the first byte, seconds to the end, peak bytes."""
+    """Seconds to the first byte, seconds to the end, CPU seconds, peak bytes."""
     start = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
                                env={**os.environ, **(env or {})})
@@ -116,7 +122,7 @@ def run(command, env=None):
     _, status, usage = os.wait4(process.pid, 0)
     if status or not first:
         sys.exit(f"{command[0]} failed: {error.decode(errors='replace')[-2000:]}")
-    return to_first, time.perf_counter() - start, usage.ru_maxrss * 1024
+    return to_first, time.perf_counter() - start, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024
 
 
 def ours(options, cache):
@@ -136,9 +142,11 @@ def turn(options, work):
         quantize = run([python, "-c", QUANTIZE, full, small, str(FTYPES[options.quantization]), t])
         load = run([python, "-c", LOAD, small, t, PROMPT])
         rows |= {"llama.cpp, convert": convert, "llama.cpp, quantize": quantize, "llama.cpp, load (second start)": load}
-        total = sum(step[0] for step in (convert, quantize, load))
-        rows["llama.cpp, first start"] = (total, total, max(step[2] for step in (convert, quantize, load)))
-        rows["transformers, bfloat16"] = run([python, "-c", TRANSFORMERS, str(options.folder), t, PROMPT])
+        steps = (convert, quantize, load)
+        total = sum(step[1] for step in steps[:2]) + load[0]
+        rows["llama.cpp, first start"] = (total, total, sum(s[2] for s in steps), max(s[3] for s in steps))
+        for kind in ("bfloat16", "float32"):
+            rows[f"transformers, {kind}"] = run([python, "-c", TRANSFORMERS, str(options.folder), t, PROMPT, kind])
     return rows
 
 
@@ -161,14 +169,16 @@ def main():
         for i in range(options.turns):
             print(f"turn {i + 1} of {options.turns}", file=sys.stderr)
             turns.append(turn(options, work))
-    rows = {name: [statistics.median(t[name][i] for t in turns) for i in range(3)] for name in turns[0]}
+    rows = {name: [statistics.median(t[name][i] for t in turns) for i in range(4)] for name in turns[0]}
     if options.json:
-        print(json.dumps({name: dict(zip(("first_token_s", "process_s", "peak_bytes"), row)) for name, row in rows.items()}))
+        print(json.dumps({name: dict(zip(("first_token_s", "process_s", "cpu_s", "peak_bytes"), row)) for name, row in rows.items()}))
         return
     print(f"{options.folder.name} to {options.quantization}, {options.t} threads, medians of {options.turns} turns")
-    print(f"| {'':30} | first token s | whole process s | peak MB |")
-    for name, (first, whole, peak) in rows.items():
-        print(f"| {name:30} | {first:13.2f} | {whole:15.2f} | {peak / 1e6:7.0f} |")
+    print(f"| {'':32} | first token s | x ours | whole process s | CPU s | peak MB | x ours |")
+    for name, (first, whole, cpu, peak) in rows.items():
+        ours = rows["quantllm, second start" if "second" in name else "quantllm, first start"]
+        print(f"| {name:32} | {first:13.2f} | {first / ours[0]:6.2f} | {whole:15.2f} | {cpu:5.1f} | {peak / 1e6:7.0f} "
+              f"| {peak / ours[3]:6.2f} |")
 
 
 if __name__ == "__main__":

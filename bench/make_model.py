@@ -4,7 +4,8 @@
 
     python bench/make_model.py FOLDER      needs numpy; 2.2 GB
 
-The tokenizer is 256 bytes and names up to 32000 tokens: it encodes any text, a token a byte."""
+The tokenizer is a byte-level BPE as large as TinyLlama's, 32000 tokens and 52000 merges: reading it is a part of
+every start. It encodes any text; its words are random letters."""
 import json
 import pathlib
 import struct
@@ -38,6 +39,24 @@ def byte_chars():
     return [chr(b) if b in plain else chr(next(others)) for b in range(256)]
 
 
+def vocabulary(rng):
+    """Tokens by id: 256 bytes, then joined pairs of random earlier ones. Merges: all pairs of tokens that make a token."""
+    tokens = byte_chars()
+    letters = [t for t in tokens if t in "aeno"] + [tokens[32]]
+    known, pieces = set(tokens), list(letters)
+    while len(tokens) < VOCAB:
+        # squared: the earlier a piece, the more often it is taken, so that words share their beginnings
+        a, b = (pieces[int(len(pieces) * x * x)] for x in rng.random(2))
+        if len(a + b) <= 14 and a + b not in known:
+            known.add(a + b)
+            tokens.append(a + b)
+            pieces.append(a + b)
+    ids = {t: i for i, t in enumerate(tokens)}
+    merges = [[t[:k], t[k:]] for t in tokens[256:] for k in range(1, len(t))
+              if max(ids.get(t[:k], VOCAB), ids.get(t[k:], VOCAB)) < ids[t]]
+    return ids, merges
+
+
 def main():
     folder = pathlib.Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
@@ -46,14 +65,13 @@ def main():
               "vocab_size": VOCAB, "max_position_embeddings": 2048, "rms_norm_eps": 1e-5, "rope_theta": 10000.0,
               "hidden_act": "silu", "tie_word_embeddings": False, "torch_dtype": "bfloat16", "bos_token_id": 1,
               "eos_token_id": 2}
-    vocab = {c: i for i, c in enumerate(byte_chars())}
-    vocab |= {f"<{i}>": i for i in range(256, VOCAB)}
+    vocab, merges = vocabulary(np.random.default_rng(2))
     level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
     tokenizer = {"version": "1.0", "truncation": None, "padding": None, "added_tokens": [], "normalizer": None,
                  "pre_tokenizer": level, "post_processor": None, "decoder": level,
                  "model": {"type": "BPE", "dropout": None, "unk_token": None, "continuing_subword_prefix": None,
                            "end_of_word_suffix": None, "fuse_unk": False, "byte_fallback": False, "vocab": vocab,
-                           "merges": []}}
+                           "merges": merges}}
     (folder / "config.json").write_text(json.dumps(config, indent=1))
     (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
     (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "PreTrainedTokenizerFast"}))

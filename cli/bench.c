@@ -4,6 +4,7 @@
 // A prompt test is timed by the engine's own prompt_seconds, with the depth's tokens in the cache before; a decode test
 // asks for one token more than it counts, since the first one comes out of the prompt's computation.
 #include "bench.h"
+#include "models.h"
 #include "options.h"
 
 #include <stdlib.h>
@@ -116,7 +117,8 @@ static const struct argp bench_argp = {
     "Measure prompt and decode tokens per second, the memory bandwidth that decoding reaches, peak memory and load "
     "time.\vExamples:\n"
     "  quantllm bench model.gguf\n"
-    "  quantllm bench model.gguf -p 128,512 -n 128 -d 0,1024 -r 3 -t 2 -o json",
+    "  quantllm bench model.gguf -p 128,512 -n 128 -d 0,1024 -r 3 -t 2 -o json\n"
+    "  quantllm bench TinyLlama/TinyLlama-1.1B-Chat-v1.0 --quantization Q4_K_M",
     bench_children, NULL, NULL};
 
 // ---- measuring --------------------------------------------------------------------------------------------------
@@ -264,7 +266,9 @@ static int bench_model(bench_options *options, bench_result *result)
     ql_model_options *model_options = &options->shared.model_options;
     if (!model_options->max_length)
         model_options->max_length = needed_length(result);
-    ql_model *model = cli_open_model(options->shared.model, model_options, options->shared.quiet, &code);
+    char *path = cli_find_model(&options->shared, &code);
+    ql_model *model = path ? cli_open_model(path, model_options, options->shared.quiet, &code) : NULL;
+    free(path);
     if (!model)
         return code;
     code = measure(options, model, result);

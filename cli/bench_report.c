@@ -152,31 +152,82 @@ static void print_csv(const bench_result *result)
     }
 }
 
+// ---- markdown ----
+
+enum { N_COLUMNS = 7, MAX_CELL = 160 };
+static const char *const column_names[N_COLUMNS] = {"model", "size", "params", "backend", "threads", "test", "t/s"};
+static const bool is_text_column[N_COLUMNS] = {true, false, false, true, false, false, false};
+typedef char table_row[N_COLUMNS][MAX_CELL];
+
+// Characters of a UTF-8 text, of which printf counts the bytes.
+static int n_characters(const char *text)
+{
+    int n = 0;
+    for (; *text; text++)
+        n += (*text & 0xc0) != 0x80;
+    return n;
+}
+
+static void fill_row(const bench_result *result, const bench_test *test, const summary *s, table_row row)
+{
+    const ql_model_info *info = &result->info;
+    model_type(info, row[0], MAX_CELL);
+    snprintf(row[1], MAX_CELL, "%.2f MiB", (double)info->file_bytes / (1 << 20));
+    snprintf(row[2], MAX_CELL, "%.2f M", (double)info->n_params / 1e6);
+    snprintf(row[3], MAX_CELL, "CPU %s", info->isa);
+    snprintf(row[4], MAX_CELL, "%d", info->threads);
+    int n = snprintf(row[5], MAX_CELL, "%s%d", test->n_prompt ? "pp" : "tg", test_tokens(test));
+    if (test->n_depth)
+        snprintf(row[5] + n, MAX_CELL - (size_t)n, " @ d%d", test->n_depth);
+    snprintf(row[6], MAX_CELL, "%.2f ± %.2f", s->avg_ts, s->stddev_ts);
+}
+
+static void print_row(char cells[N_COLUMNS][MAX_CELL], const int width[N_COLUMNS])
+{
+    for (int c = 0; c < N_COLUMNS; c++) {
+        int pad = width[c] - n_characters(cells[c]);
+        if (is_text_column[c])
+            printf("| %s%*s ", cells[c], pad, "");
+        else
+            printf("| %*s%s ", pad, "", cells[c]);
+    }
+    printf("|\n");
+}
+
+// Columns are as wide as their widest cell: no speed and no name makes the table crooked.
+static void print_table(table_row *rows, size_t n_rows)
+{
+    int width[N_COLUMNS] = {0};
+    table_row rule;
+    for (int c = 0; c < N_COLUMNS; c++) {
+        snprintf(rows[0][c], MAX_CELL, "%s", column_names[c]);
+        for (size_t i = 0; i < n_rows; i++)
+            width[c] = n_characters(rows[i][c]) > width[c] ? n_characters(rows[i][c]) : width[c];
+        memset(rule[c], '-', (size_t)width[c]);
+        rule[c][width[c]] = 0;
+        if (!is_text_column[c])
+            rule[c][width[c] - 1] = ':';
+    }
+    for (size_t i = 0; i < n_rows; i++) {
+        print_row(rows[i], width);
+        if (i == 0)
+            print_row(rule, width);
+    }
+}
+
 static void print_md(const bench_result *result)
 {
     const ql_model_info *info = &result->info;
-    char type[128];
-    model_type(info, type, sizeof type);
-    printf("| %-24s | %10s | %10s | %-10s | %7s | %14s | %20s |\n", "model", "size", "params", "backend", "threads",
-           "test", "t/s");
-    printf("| ------------------------ | ---------: | ---------: | ---------- | ------: | -------------: | "
-           "-------------------: |\n");
+    table_row *rows = cli_alloc((result->n_tests + 1) * sizeof *rows);
     double decode = 0;
     for (size_t i = 0; i < result->n_tests; i++) {
-        const bench_test *test = &result->tests[i];
-        summary s = summarize(result, test);
-        char name[48], size[24], params[24], rate[40];
-        int n = snprintf(name, sizeof name, "%s%d", test->n_prompt ? "pp" : "tg", test_tokens(test));
-        if (test->n_depth)
-            snprintf(name + n, sizeof name - (size_t)n, " @ d%d", test->n_depth);
-        snprintf(size, sizeof size, "%.2f MiB", (double)info->file_bytes / (1 << 20));
-        snprintf(params, sizeof params, "%.2f M", (double)info->n_params / 1e6);
-        snprintf(rate, sizeof rate, "%.2f ± %.2f", s.avg_ts, s.stddev_ts);
-        printf("| %-24s | %10s | %10s | CPU %-6s | %7d | %14s | %21s |\n", type, size, params, info->isa,
-               info->threads, name, rate); // 21: the sign is two bytes
-        if (test->n_gen && !decode)
+        summary s = summarize(result, &result->tests[i]);
+        fill_row(result, &result->tests[i], &s, rows[i + 1]);
+        if (result->tests[i].n_gen && !decode)
             decode = s.gb_per_s;
     }
+    print_table(rows, result->n_tests + 1);
+    free(rows);
     printf("\n");
     if (decode)
         printf("decode reads   %.2f GB/s (%.1f MB of weights a token)\n", decode, (double)info->bytes_per_token / 1e6);

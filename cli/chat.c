@@ -4,7 +4,7 @@
 // On a terminal an error costs one message and the chat goes on; in a pipe the first error ends it with its exit code,
 // because nobody is there to react.
 #include "conversation.h"
-#include "options.h"
+#include "models.h"
 #include "terminal.h"
 
 #include <signal.h>
@@ -365,7 +365,9 @@ static const struct argp chat_argp = {
     "Ctrl-C stops an answer, a second one the program; Ctrl-D leaves.\n\n"
     "Examples:\n"
     "  quantllm chat model.gguf --system \"You answer in one sentence.\"\n"
-    "  printf 'What is Python?\\nAnd Rust?\\n' | quantllm chat model.gguf --greedy",
+    "  printf 'What is Python?\\nAnd Rust?\\n' | quantllm chat model.gguf --greedy\n"
+    "  quantllm chat TinyLlama/TinyLlama-1.1B-Chat-v1.0 --model-defaults\n\n"
+    "MODEL is a GGUF file, a folder, or org/name of the Hugging Face Hub, downloaded once (quantllm pull --help).",
     chat_children, NULL, NULL};
 
 static int chat_with(const cli_options *options, ql_model *model)
@@ -409,10 +411,14 @@ int cli_chat(int argc, char **argv)
     } else if (ql_params_check(&options.params, &err) != QL_OK) {
         code = cli_fail(&err);
     } else {
-        ql_model *model = cli_open_model(options.model, &options.model_options, options.quiet, &code);
+        char *path = cli_find_model(&options, &code);
+        ql_model *model = path ? cli_open_model(path, &options.model_options, options.quiet, &code) : NULL;
         if (model)
+            code = cli_take_model_defaults(&options, model);
+        if (model && code == CLI_OK)
             code = chat_with(&options, model);
         ql_model_close(model);
+        free(path);
     }
     cli_options_release(&options);
     return code;

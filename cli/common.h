@@ -25,6 +25,10 @@ enum {
 int cli_run(int argc, char **argv);
 int cli_chat(int argc, char **argv);
 int cli_bench(int argc, char **argv);
+int cli_pull(int argc, char **argv);
+int cli_ls(int argc, char **argv);
+int cli_show(int argc, char **argv);
+int cli_rm(int argc, char **argv);
 
 // ---- text -------------------------------------------------------------------------------------------------------
 
@@ -85,6 +89,9 @@ void cli_signals_install(bool remember);
 
 // While a session is watched, the first signal cancels it and the second ends the process. NULL: no more.
 void cli_signals_watch(ql_session *session);
+
+// While held, the first signal is only remembered, for work that looks for it and ends itself; the second ends the process.
+void cli_signals_hold(bool hold);
 
 // The signal that came since the last call, 0 for none.
 int cli_signal_take(void);

@@ -18,13 +18,18 @@ static const verb verbs[] = {
     {"run", cli_run, "continue a text, or answer one message"},
     {"chat", cli_chat, "talk with a model"},
     {"bench", cli_bench, "measure a model's speed on this machine"},
+    {"pull", cli_pull, "download a model of the Hugging Face Hub"},
+    {"ls", cli_ls, "list the models that are here"},
+    {"show", cli_show, "describe one of them"},
+    {"rm", cli_rm, "delete one of them"},
 };
 #define N_VERBS (sizeof verbs / sizeof *verbs)
 
 static int print_help(void)
 {
     printf("Usage: quantllm VERB [OPTION...] MODEL ...\n"
-           "Run a language model (a GGUF file) on the CPU.\n\n");
+           "Run language models on the CPU: a GGUF file, a folder with safetensors, or org/name of the\n"
+           "Hugging Face Hub.\n\n");
     for (size_t i = 0; i < N_VERBS; i++)
         printf("  %-7s%s\n", verbs[i].name, verbs[i].summary);
     printf("\n  quantllm VERB --help   a verb's options\n"
@@ -32,7 +37,9 @@ static int print_help(void)
            "Examples:\n"
            "  quantllm run model.gguf \"Once upon a time\"\n"
            "  quantllm chat model.gguf --system \"You answer in one sentence.\"\n"
-           "  quantllm bench model.gguf -p 512 -n 128\n\n"
+           "  quantllm bench model.gguf -p 512 -n 128\n"
+           "  quantllm run TinyLlama/TinyLlama-1.1B-Chat-v1.0 --chat \"What is Python?\"\n"
+           "  quantllm pull bartowski/SmolLM2-135M-Instruct-GGUF:Q4_K_M\n\n"
            "Exit codes: 0 success, 1 failure, 64 wrong usage, 65 bad model file or input, 130 interrupted.\n");
     cli_flush();
     return CLI_OK;

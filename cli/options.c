@@ -18,7 +18,11 @@ enum {
     KEY_VERBOSE = 'v',
     KEY_THREADS = 't',
     KEY_MAX_LENGTH = 0x100,
-    KEY_QUANTIZATION, KEY_BITS, KEY_NO_CACHE,
+    KEY_QUANTIZATION,
+    KEY_BITS,
+    KEY_NO_CACHE,
+    KEY_REVISION,
+    KEY_MODEL_DEFAULTS,
     KEY_CHAT_TEMPLATE,
     KEY_MAX_NEW_TOKENS,
     KEY_TOP_K,
@@ -126,6 +130,7 @@ int cli_fail(const ql_error *err)
         {"quantization", "--quantization"},
         {"bits", "--bits"},
         {"chat_template", "--chat-template"},
+        {"revision", "--revision"},
     };
     size_t word = strspn(err->message, "abcdefghijklmnopqrstuvwxyz_");
     for (size_t i = 0; err->code == QL_E_ARGUMENT && i < sizeof names / sizeof *names; i++) {
@@ -177,6 +182,9 @@ static error_t parse_model_option(int key, char *arg, struct argp_state *state)
             return bad_value(options, "bits", arg, why);
         options->model_options.bits = (int)value;
         return 0;
+    case KEY_REVISION:
+        options->revision = arg;
+        return 0;
     case KEY_NO_CACHE:
         options->model_options.no_cache = true;
         return 0;
@@ -195,6 +203,7 @@ static error_t parse_model_option(int key, char *arg, struct argp_state *state)
 
 static const struct argp_option model_options[] = {
     {NULL, 0, NULL, 0, "Model:", 2},
+    {"revision", KEY_REVISION, "REV", 0, "Branch, tag or commit of a model of the Hub (main)", 2},
     {"threads", KEY_THREADS, "N", 0, "Threads (the physical cores)", 2},
     {"max-length", KEY_MAX_LENGTH, "N", 0, "Context in tokens (the model's, at most 8192)", 2},
     {"quantization", KEY_QUANTIZATION, "TYPE", 0, "How weights run: Q8_0, Q4_K_M, ..., F32 is the reference (auto)", 2},
@@ -268,12 +277,26 @@ static error_t add_stop(cli_options *options, const char *arg)
     return 0;
 }
 
+// Parameters that --model-defaults leaves as the user has said.
+static const int defaulted[] = {KEY_TEMPERATURE, KEY_TOP_P, KEY_TOP_K, KEY_MIN_P, KEY_TYPICAL_P, KEY_REPETITION_PENALTY,
+                                KEY_FREQUENCY_PENALTY, KEY_PRESENCE_PENALTY, KEY_MAX_NEW_TOKENS, KEY_GREEDY};
+enum { N_SAMPLERS = 5 }; // the first of them only mean something when tokens are drawn
+
+static unsigned given_bit(int key)
+{
+    for (size_t i = 0; i < sizeof defaulted / sizeof *defaulted; i++)
+        if (defaulted[i] == key)
+            return 1u << i;
+    return 0;
+}
+
 static error_t parse_sampling_option(int key, char *arg, struct argp_state *state)
 {
     cli_options *options = state->input;
     ql_params *params = &options->params;
     const char *name = NULL, *why;
     double *field = real_field(params, key, &name);
+    options->given |= given_bit(key);
     if (field)
         return (why = cli_parse_double(arg, field)) ? bad_value(options, name, arg, why) : 0;
     int64_t number;
@@ -292,6 +315,9 @@ static error_t parse_sampling_option(int key, char *arg, struct argp_state *stat
         return 0;
     case KEY_GREEDY:
         params->do_sample = false;
+        return 0;
+    case KEY_MODEL_DEFAULTS:
+        options->model_defaults = true;
         return 0;
     case KEY_STOP:
         return add_stop(options, arg);
@@ -317,10 +343,50 @@ static const struct argp_option sampling_options[] = {
     {"presence-penalty", KEY_PRESENCE_PENALTY, "X", 0, "Of new tokens, once, -2 to 2 (0)", 1},
     {"logit-bias", KEY_LOGIT_BIAS, "ID=BIAS", 0, "Add BIAS to a token's logit, -inf forbids it; repeatable", 1},
     {"stop", KEY_STOP, "TEXT", 0, "End before this text; repeatable", 1},
+    {"model-defaults", KEY_MODEL_DEFAULTS, NULL, 0, "What is not given is the model's own (generation_config)", 1},
     {0},
 };
 
 const struct argp cli_sampling_argp = {sampling_options, parse_sampling_option, NULL, NULL, NULL, NULL, NULL};
+
+static void tell_parameters(const ql_params *p)
+{
+    char text[160];
+    int n = snprintf(text, sizeof text, p->do_sample ? "temperature %g, top-p %g, top-k %d" : "greedy", p->temperature,
+                     p->top_p, p->top_k);
+    if (p->do_sample && p->min_p > 0)
+        n += snprintf(text + n, sizeof text - (size_t)n, ", min-p %g", p->min_p);
+    if (p->do_sample && p->typical_p < 1)
+        n += snprintf(text + n, sizeof text - (size_t)n, ", typical-p %g", p->typical_p);
+    cli_note("sampling with the model's defaults: %s, repetition-penalty %g", text, p->repetition_penalty);
+}
+
+int cli_take_model_defaults(cli_options *options, const ql_model *model)
+{
+    ql_error err = {0};
+    if (!options->model_defaults)
+        return CLI_OK;
+    ql_params *p = &options->params, own = ql_model_default_params(model);
+    const char *name;
+    for (size_t i = 0; i < sizeof defaulted / sizeof *defaulted; i++) {
+        double *field = real_field(p, defaulted[i], &name);
+        if (options->given & (1u << i))
+            continue;
+        if (field)
+            *field = *real_field(&own, defaulted[i], &name);
+        else if (defaulted[i] == KEY_TOP_K)
+            p->top_k = own.top_k;
+        else if (defaulted[i] == KEY_MAX_NEW_TOKENS)
+            p->max_new_tokens = own.max_new_tokens;
+        else // greedy is what a model says that does not speak of sampling; who gives a sampler wants it used
+            p->do_sample = own.do_sample || (options->given & ((1u << N_SAMPLERS) - 1));
+    }
+    if (ql_params_check(p, &err) != QL_OK)
+        return cli_fail(&err);
+    if (!options->quiet)
+        tell_parameters(p);
+    return CLI_OK;
+}
 
 void cli_options_init(cli_options *options)
 {

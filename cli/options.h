@@ -12,7 +12,11 @@ typedef struct cli_options {
     const char *model;
     const char *prompt; // NULL: none on the command line
     bool read_stdin;    // "-" was given
-    bool chat, json, quiet, verbose;
+    const char *revision; // of a model of the Hub; NULL: not given
+    bool chat, json, quiet, verbose, no_parse_special;
+    bool yes, packed;   // of the verbs about stored models
+    bool model_defaults; // sampling parameters that are not given are the model's own
+    unsigned given;      // which sampling parameters are (options.c)
     const char *system; // NULL: none
     ql_model_options model_options;
     ql_params params;
@@ -23,11 +27,14 @@ typedef struct cli_options {
 } cli_options;
 
 // Children for a verb's argp; each takes a cli_options * as its input.
-extern const struct argp cli_model_argp;    // --threads --max-length --quantization --chat-template --quiet --verbose
+extern const struct argp cli_model_argp;    // --revision --threads --max-length --quantization and so on
 extern const struct argp cli_sampling_argp; // --temperature and so on
 
 void cli_options_init(cli_options *options);
 void cli_options_release(cli_options *options);
+
+// With --model-defaults: what was not given becomes what the model recommends, and is told and checked. The exit code.
+int cli_take_model_defaults(cli_options *options, const ql_model *model);
 
 // What a verb's argp.parser gets as its input. The verb sets argp, name and the children's input.
 typedef struct cli_parse {

@@ -3,7 +3,7 @@
 // Where the prompt comes from: the argument, then standard input when it is "-", or a pipe or a file. Devices and
 // sockets are read only when asked for, so that a command under cron or ssh never waits for nobody.
 #include "conversation.h"
-#include "options.h"
+#include "models.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { KEY_SYSTEM = 0x200, KEY_CHAT, KEY_JSON };
+enum { KEY_SYSTEM = 0x200, KEY_CHAT, KEY_JSON, KEY_NO_PARSE_SPECIAL };
 
 static error_t parse_run(int key, char *arg, struct argp_state *state)
 {
@@ -27,6 +27,9 @@ static error_t parse_run(int key, char *arg, struct argp_state *state)
         return 0;
     case KEY_JSON:
         options->json = true;
+        return 0;
+    case KEY_NO_PARSE_SPECIAL:
+        options->no_parse_special = true;
         return 0;
     case ARGP_KEY_ARG:
         if (!options->model)
@@ -49,6 +52,7 @@ static error_t parse_run(int key, char *arg, struct argp_state *state)
 static const struct argp_option run_options[] = {
     {"chat", KEY_CHAT, NULL, 0, "Answer the prompt as a message, through the chat template", 0},
     {"system", KEY_SYSTEM, "TEXT", 0, "System message; implies --chat", 0},
+    {"no-parse-special", KEY_NO_PARSE_SPECIAL, NULL, 0, "What spells a control token in PROMPT stays text", 0},
     {"json", KEY_JSON, NULL, 0, "Print one JSON object: text, finish_reason, usage", 0},
     {"help", 'h', NULL, 0, "This help", -1},
     {0},
@@ -67,7 +71,9 @@ static const struct argp run_argp = {
     "  quantllm run model.gguf \"Once upon a time\" --max-new-tokens 100\n"
     "  quantllm run model.gguf --chat \"What is Python?\" --greedy\n"
     "  quantllm run model.gguf --chat \"Summarize this:\" < notes.txt\n"
-    "  echo Once upon | quantllm run model.gguf - --json",
+    "  echo Once upon | quantllm run model.gguf - --json\n"
+    "  quantllm run TinyLlama/TinyLlama-1.1B-Chat-v1.0 --chat \"What is Python?\"\n\n"
+    "MODEL is a GGUF file, a folder, or org/name of the Hugging Face Hub, downloaded once (quantllm pull --help).",
     run_children, NULL, NULL};
 
 // True: standard input holds a prompt that somebody meant to give.
@@ -181,7 +187,7 @@ static int report(const cli_options *options, const cli_answer *answer)
 static int answer_prompt(const cli_options *options, ql_model *model, const cli_text *text)
 {
     ql_error err = {0};
-    ql_prompt prompt = {.text = text->data, .len = text->len};
+    ql_prompt prompt = {.text = text->data, .len = text->len, .no_parse_special = options->no_parse_special};
     int32_t *ids = NULL;
     ql_code code = QL_OK;
     if (options->chat) {
@@ -234,10 +240,14 @@ int cli_run(int argc, char **argv)
         code = gather_prompt(&options, &prompt);
     if (code == CLI_OK && !parse.done) {
         choose_seed(&options.params);
-        ql_model *model = cli_open_model(options.model, &options.model_options, options.quiet, &code);
+        char *path = cli_find_model(&options, &code);
+        ql_model *model = path ? cli_open_model(path, &options.model_options, options.quiet, &code) : NULL;
         if (model)
+            code = cli_take_model_defaults(&options, model);
+        if (model && code == CLI_OK)
             code = answer_prompt(&options, model, &prompt);
         ql_model_close(model);
+        free(path);
     }
     cli_release(&prompt);
     cli_options_release(&options);

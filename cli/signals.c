@@ -14,12 +14,14 @@ static _Atomic(ql_session *) watched;
 static atomic_int pending;   // the last signal not yet taken
 static atomic_bool stopping; // the watched session has been cancelled
 static atomic_bool keep;
+static atomic_bool held;
 
 static void on_signal(int number)
 {
     int saved = errno;
     ql_session *session = atomic_load(&watched);
-    if (session ? atomic_exchange(&stopping, true) : !atomic_load(&keep))
+    bool first = session || atomic_load(&held) ? !atomic_exchange(&stopping, true) : atomic_load(&keep);
+    if (!first)
         _exit(128 + number);
     atomic_store(&pending, number);
     if (session)
@@ -47,6 +49,12 @@ void cli_signals_watch(ql_session *session)
 {
     atomic_store(&stopping, false);
     atomic_store(&watched, session);
+}
+
+void cli_signals_hold(bool hold)
+{
+    atomic_store(&stopping, false);
+    atomic_store(&held, hold);
 }
 
 int cli_signal_pending(void) { return atomic_load(&pending); }

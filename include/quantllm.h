@@ -105,6 +105,7 @@ typedef struct ql_model_options {
     const char *quantization;  /* string */
     const char *chat_template; /* string, Jinja source used instead of the file's; NULL: the file's */
     bool no_cache;             /* neither read nor write the cache of packed weights */
+    bool inspect;              /* only look: ql_model_get_info() and templates work, weights are not read, no session */
     ql_progress *progress;
     void *progress_user;
     ql_log *log;
@@ -120,7 +121,7 @@ typedef struct ql_model_info {
     const char *chat_template; /* Jinja source in use, NULL if there is none */
     uint64_t n_params;
     uint64_t file_bytes;
-    uint64_t weight_bytes;     /* packed weights held in memory */
+    uint64_t weight_bytes;     /* packed weights held in memory; with inspect: that would be */
     uint64_t kv_bytes;         /* key/value cache of one sequence of max_length tokens */
     uint64_t bytes_per_token;  /* weight bytes that decoding one token reads */
     double load_seconds;
@@ -160,6 +161,9 @@ typedef struct ql_packed_entry {
 
 /* The directory (string, ql_free); NULL when the cache is turned off or there is no home. */
 QL_API char *ql_packed_dir(void);
+
+/* What QUANTLLM_CACHE_SIZE caps the total at, in bytes. */
+QL_API uint64_t ql_packed_cap(void);
 
 /* What is there, the last used first. *entries is one allocation (ql_free). */
 QL_API ql_code ql_packed_list(ql_packed_entry **entries, size_t *n, ql_error *err);
@@ -224,13 +228,49 @@ typedef struct ql_render {
 QL_API ql_code ql_template_render(const ql_template *tmpl, const ql_render *render, char **text, size_t *len,
                                   ql_error *err);
 
-/* The model's own template, compiled at load; QL_E_NO_TEMPLATE when it has none, QL_E_TEMPLATE when it is wrong. */
+/* The model's own template, compiled at load. Messages are given to it as transformers' apply_chat_template does: without
+ * keys that are null, and with reasoning (as "reasoning_content", "thinking" or "reasoning") under the names that
+ * templates read, the first two. QL_E_NO_TEMPLATE when it has none, QL_E_TEMPLATE when it is wrong. */
 QL_API ql_code ql_model_render(const ql_model *model, const ql_render *render, char **text, size_t *len,
                                ql_error *err);
 
 /* As ql_model_render, then to ids: text that came from a message never becomes a control token. */
 QL_API ql_code ql_model_render_ids(const ql_model *model, const ql_render *render, int32_t **ids, size_t *n_ids,
                                    ql_error *err);
+
+/* ---- answers ---------------------------------------------------------------------------------------------------- */
+
+/* Takes apart what a model answered in a chat. The marks that are looked for are those that its chat template speaks of:
+ * <think> and the like around reasoning; for tool calls the ways of Hermes and Qwen, Qwen3-Coder, Llama 3 and 4, Mistral,
+ * DeepSeek, gpt-oss, Gemma, Granite, GLM, Kimi, MiniMax, Command R and others. What looks like a call and can not be read
+ * as one is content, its marks included; nothing in an answer is an error. */
+typedef struct ql_answer ql_answer;
+
+typedef struct ql_answer_options {
+    const char *chat_template; /* string, the Jinja source; NULL: everything is content */
+    const char *prompt;        /* what was rendered, or its end: behind an opening mark ("<think>\n") the answer begins in
+                                  reasoning; NULL: not known */
+    size_t prompt_len;
+    const char *tools;         /* string, JSON: what was offered; NULL: nothing, so that no calls are looked for */
+} ql_answer_options;
+
+/* The parts so far; each only grows, so what was added since the last look is what a stream passes on. White space where
+ * two parts meet is in neither; two sections of one part are joined by an empty line. */
+typedef struct ql_answer_parts {
+    const char *content, *reasoning, *raw; /* valid until the next call on the answer, NUL-terminated */
+    size_t content_len, reasoning_len, raw_len;
+    const char *tool_calls; /* JSON: [{"type": "function", "function": {"name": ..., "arguments": {...}}, "id": ...}],
+                               the id only where the model gave one */
+    size_t tool_calls_len, n_tool_calls;
+} ql_answer_parts;
+
+/* The caller closes the answer. It copies what it needs. */
+QL_API ql_answer *ql_answer_open(const ql_answer_options *options, ql_error *err);
+QL_API void ql_answer_close(ql_answer *answer);
+
+/* Adds a piece of generated text, of whole UTF-8 characters; last: nothing follows, so what was held back is decided. */
+QL_API ql_code ql_answer_feed(ql_answer *answer, const char *text, size_t len, bool last, ql_error *err);
+QL_API void ql_answer_get(const ql_answer *answer, ql_answer_parts *parts);
 
 /* ---- generation ------------------------------------------------------------------------------------------------ */
 
@@ -263,24 +303,26 @@ typedef struct ql_params {
     const ql_string *stop_strings;
     size_t n_stop_strings;     /* up to 64 of up to 1024 bytes, none empty */
     bool ignore_eos;           /* go on after an end-of-text token (benchmarks) */
+    bool keep_special;         /* control tokens in the answer give their text, which ql_answer_feed() wants */
 } ql_params;
 
 /* temperature 0.7, top_p 0.9, top_k 50, repetition_penalty 1.1, do_sample, max_new_tokens 512, the rest off. */
 QL_API ql_params ql_params_default(void);
 
 /* The model's own recommendation: what generation_config.json says, and each parameter's neutral value where it says
- * nothing (temperature 1, top_k 0, top_p 1, ..., do_sample false); max_new_tokens 512. */
+ * nothing (temperature 1, top_k 0, top_p 1, ..., do_sample false, max_new_tokens 512). */
 QL_API ql_params ql_model_default_params(const ql_model *model);
 
 /* Checks every range; the message is "temperature must be >= 0, got -1". */
 QL_API ql_code ql_params_check(const ql_params *params, ql_error *err);
 
-/* Exactly one of text and ids. A text is tokenized with QL_ADD_SPECIAL | QL_PARSE_SPECIAL, ids stay as they are. */
+/* Exactly one of text and ids. A text is tokenized with QL_ADD_SPECIAL and QL_PARSE_SPECIAL, ids stay as they are. */
 typedef struct ql_prompt {
     const char *text;
     size_t len;
     const int32_t *ids;
     size_t n_ids;
+    bool no_parse_special; /* what spells a control token in text stays text */
 } ql_prompt;
 
 typedef enum ql_finish {

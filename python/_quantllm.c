@@ -26,7 +26,8 @@ static int module_exec(PyObject *module)
         return -1;
     if (add_type(module, &ql_py_model_spec, NULL) < 0 ||
         add_type(module, &ql_py_session_spec, &state->session_type) < 0 ||
-        add_type(module, &ql_py_tokenizer_spec, NULL) < 0 || add_type(module, &ql_py_template_spec, NULL) < 0)
+        add_type(module, &ql_py_tokenizer_spec, NULL) < 0 || add_type(module, &ql_py_template_spec, NULL) < 0 ||
+        add_type(module, &ql_py_answer_spec, NULL) < 0)
         return -1;
     if (PyModule_AddIntConstant(module, "ADD_SPECIAL", QL_ADD_SPECIAL) < 0 ||
         PyModule_AddIntConstant(module, "PARSE_SPECIAL", QL_PARSE_SPECIAL) < 0 ||

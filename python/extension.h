@@ -34,7 +34,7 @@ typedef struct Model {
     Session *sessions;  // all that are alive, not owned
 } Model;
 
-extern PyType_Spec ql_py_model_spec, ql_py_session_spec, ql_py_tokenizer_spec, ql_py_template_spec;
+extern PyType_Spec ql_py_model_spec, ql_py_session_spec, ql_py_tokenizer_spec, ql_py_template_spec, ql_py_answer_spec;
 
 // ---- convert.c ----
 

@@ -204,6 +204,7 @@ typedef struct request {
     int32_t **ids;  // [n_prompts], NULL for a text
     ql_logit_bias *bias;
     ql_string *stops;
+    bool no_parse_special;
 } request;
 
 static void request_free(request *r)
@@ -237,6 +238,7 @@ static int read_prompts(request *r, PyObject *tuple)
         ql_prompt *prompt = &r->prompts[i];
         PyObject *item = PyTuple_GetItem(tuple, (Py_ssize_t)i);
         char name[32] = "prompt";
+        prompt->no_parse_special = r->no_parse_special;
         if (r->n_prompts > 1)
             PyOS_snprintf(name, sizeof name, "prompt[%zu]", i);
         if (PyList_Check(item)) {
@@ -290,18 +292,20 @@ static int read_request(request *r, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {"prompts", "max_new_tokens", "temperature", "top_p", "top_k", "min_p", "typical_p",
                             "repetition_penalty", "frequency_penalty", "presence_penalty", "do_sample", "seed",
-                            "logit_bias", "stop_strings", NULL};
+                            "logit_bias", "stop_strings", "parse_special", "keep_special", NULL};
     ql_params *p = &r->params;
     PyObject *prompts, *seed, *bias, *stops;
-    int do_sample;
+    int do_sample, parse_special, keep_special;
     *p = ql_params_default();
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!$iddidddddpOO!O!:start", names, &PyTuple_Type, &prompts,
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!$iddidddddpOO!O!pp:start", names, &PyTuple_Type, &prompts,
                                      &p->max_new_tokens, &p->temperature, &p->top_p, &p->top_k, &p->min_p,
                                      &p->typical_p, &p->repetition_penalty, &p->frequency_penalty,
                                      &p->presence_penalty, &do_sample, &seed, &PyTuple_Type, &bias, &PyTuple_Type,
-                                     &stops))
+                                     &stops, &parse_special, &keep_special))
         return -1;
     p->do_sample = do_sample;
+    p->keep_special = keep_special;
+    r->no_parse_special = !parse_special;
     p->has_seed = seed != Py_None;
     if (p->has_seed)
         p->seed = PyLong_AsUnsignedLongLong(seed);

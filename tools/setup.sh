@@ -14,7 +14,7 @@ missing() {
     command -v gcc >/dev/null || printf ' gcc libc6-dev'
     command -v make >/dev/null || printf ' make'
     command -v pkg-config >/dev/null || printf ' pkg-config'
-    for pair in jansson:libjansson-dev libpcre2-8:libpcre2-dev libedit:libedit-dev cmocka:libcmocka-dev; do
+    for pair in jansson:libjansson-dev libpcre2-8:libpcre2-dev libedit:libedit-dev libcurl:libcurl4-openssl-dev libcrypto:libssl-dev cmocka:libcmocka-dev; do
         pkg-config --exists "${pair%%:*}" 2>/dev/null || printf ' %s' "${pair#*:}"
     done
     [ -f /usr/include/uninorm.h ] || printf ' libunistring-dev'

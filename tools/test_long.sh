@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 # The long runs (about an hour): the full perplexity, fuzzing, ThreadSanitizer, and the whole model under ASan.
 #   tools/test_long.sh MODEL [SECONDS_PER_FUZZER]
+# QL_JINJA_PYTHON: an interpreter with jinja2, to compare templates with it.
 set -eu
 cd "$(dirname "$0")/.."
 model=$1
@@ -17,6 +18,12 @@ step() {
 }
 
 step "perplexity of 20,480 tokens" env QL_LONG=1 QL_MODEL="$model" python -m pytest -q tests/python -m slow
+
+[ ! -x "${QL_JINJA_PYTHON:-}" ] || {
+    step "templates beside jinja2" "$QL_JINJA_PYTHON" tests/golden/fuzz_jinja.py build/libquantllm.so "$seconds"
+    step "templates of models beside jinja2" "$QL_JINJA_PYTHON" tests/golden/compare_templates.py build/libquantllm.so \
+        "$QL_SHARED/data/templates" 300 "$(date +%s)"
+}
 
 [ -f build-asan/build.ninja ] || meson setup build-asan --prefix=/usr -Dtests=true -Dpython=true -Dbuildtype=debugoptimized \
     -Db_sanitize=address,undefined -Db_lundef=false >/dev/null
@@ -41,11 +48,14 @@ if command -v clang >/dev/null; then
     for source in tests/fuzz/fuzz_*.c; do
         name=$(basename "$source" .c)
         # shellcheck disable=SC2046
-        clang -g -O1 -D_GNU_SOURCE -DQL_VERSION='"fuzz"' -fsanitize=fuzzer,address,undefined -Iinclude -Isrc -o "build/$name" \
-            "$source" src/base/*.c src/tensor/*.c src/format/*.c src/text/*.c \
+        clang -g -O1 -D_GNU_SOURCE -DQL_VERSION='"fuzz"' -fsanitize=fuzzer,address,undefined -Iinclude -Isrc -Ihub -o "build/$name" \
+            "$source" hub/name.c hub/metadata.c hub/choose.c src/base/*.c src/tensor/*.c src/format/*.c src/text/*.c \
             $(pkg-config --cflags --libs jansson libpcre2-8) -lunistring -lm -lpthread
         mkdir -p "build/corpus-$name"
-        step "$name for $seconds s" "build/$name" -max_total_time="$seconds" -rss_limit_mb=512 -timeout=5 "build/corpus-$name"
+        seeds=tests/fuzz/corpus/$name
+        [ -d "$seeds" ] || seeds=
+        # shellcheck disable=SC2086
+        step "$name for $seconds s" "build/$name" -max_total_time="$seconds" -rss_limit_mb=512 -timeout=5 "build/corpus-$name" $seeds
     done
 else
     echo "== fuzzing skipped: clang is not installed (apt-get install clang)"

@@ -12,6 +12,7 @@ chat() make text. Tokenizer and ChatTemplate work without a model. Nothing is ev
 package changes nothing in the process.
 """
 
+from ._answer import Answer, AnswerStream
 from ._generation import Stream, Usage
 from ._load import turbo
 from ._model import TurboModel
@@ -20,4 +21,7 @@ from ._quantllm import version as __version__
 from ._template import ChatTemplate
 from ._tokenizer import Tokenizer
 
-__all__ = ["ChatTemplate", "Stream", "TemplateError", "Tokenizer", "TurboModel", "Usage", "__version__", "turbo"]
+__all__ = [
+    "Answer", "AnswerStream", "ChatTemplate", "Stream", "TemplateError", "Tokenizer", "TurboModel", "Usage", "__version__",
+    "turbo",
+]

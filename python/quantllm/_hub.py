@@ -19,8 +19,8 @@ _FILES = (".gguf", ".safetensors", ".bin", ".json", ".git")
 
 
 def parse(name: str) -> HubName | None:
-    """"owner/name" or "name", each also with ":type" or ":file"; None for what can only be a path."""
-    found = _NAME.fullmatch(name)
+    """"owner/name" or "name", each also with ":type" or ":file", or after "hf://"; None for what can only be a path."""
+    found = _NAME.fullmatch(name.removeprefix("hf://"))
     if not found:
         return None
     repo, wanted = found.groups()

@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from ._hub_files import CONFIG, Choice, choose, refuse_quantized, shards_of
+from ._hub_files import CONFIG, Choice, choose, has_tokenizer, refuse_quantized, shards_of
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 
@@ -71,6 +71,8 @@ class Cache:
             os.makedirs(os.path.dirname(path), exist_ok=True)
             with open(temporary, "w", encoding="ascii") as file:
                 file.write(commit)
+                file.flush()
+                os.fsync(file.fileno())
             os.replace(temporary, path)
 
     def find(self, commit: str | None) -> Snapshot | None:
@@ -80,6 +82,8 @@ class Cache:
         names = list(_files_below(self.path(commit)))
         try:
             choice = choose(self.name.repo, names, self.name.wanted)
+            if not has_tokenizer(choice):
+                return None
             if choice.shard_index:
                 self.read_shards(choice.shard_index, commit, names)
         except (OSError, ValueError, NotImplementedError):

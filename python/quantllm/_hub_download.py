@@ -49,7 +49,11 @@ class Download:
         missing = cache.missing(files, commit)
         if missing:
             self._say(f"quantllm: downloading {self._repo}: {_files_of(missing, sizes)}")
-        self._get(missing, commit, sizes, bars=self._verbose)
+        self._check_space(sum(sizes[name] or 0 for name in missing))
+        # documents first: where all weights are, a download was not interrupted, and the copy in the cache is complete
+        weights = [name for name in missing if name.endswith((".safetensors", ".gguf"))]
+        self._get([name for name in missing if name not in weights], commit, sizes, bars=False)
+        self._get(weights, commit, sizes, bars=self._verbose)
         cache.remember(self._revision, commit)
         return cache.snapshot(choice, commit)
 

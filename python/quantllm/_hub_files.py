@@ -3,7 +3,7 @@
 
 Weights come as safetensors (one file, or an index and its shards) beside config.json and tokenizer.json, else as GGUF
 files, of which one (or one set of shards) is chosen. Nothing else is ever wanted: no .bin, .pt, .onnx, no second copy
-of the weights."""
+of the weights. The command decides the same in hub/choose.c; tests/python/test_hub_choose.py runs both."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Choice(NamedTuple):
 
     files: list[str]
     shard_index: str | None = None
-    """The safetensors index among files, whose shards are wanted too."""
+    """The safetensors index among files, whose shards are wanted too. Documents come before weights in files."""
     gguf: str | None = None
     """The GGUF file to open; None: the folder."""
     remark: str | None = None
@@ -65,6 +65,11 @@ def choose(repo: str, names: Iterable[str], wanted: str | None) -> Choice:
         remark = f"{repo}: {len(ggufs)} GGUF models, taking {chosen.gguf}" if len(ggufs) > 1 else None
         return chosen._replace(remark=remark)
     raise NotImplementedError(f"{repo} {_what_else(names)}")
+
+
+def has_tokenizer(choice: Choice) -> bool:
+    """Whether what was chosen can run: a folder of safetensors needs a tokenizer beside them."""
+    return choice.gguf is not None or any(name in choice.files for name in (TOKENIZER, "vocab.json", "vocab.txt"))
 
 
 def shards_of(repo: str, index: Any, names: Iterable[str]) -> list[str]:
@@ -98,7 +103,12 @@ def refuse_quantized(repo: str, config: Any, names: Iterable[str]) -> None:
 
 def _is_plain(name: str) -> bool:
     """A path below the repository's root, as all honest ones are."""
-    return not re.search(r"[\\\0]", name) and all(part not in ("", ".", "..") for part in name.split("/"))
+    parts = name.encode("utf-8", "replace").split(b"/")
+    return (
+        not re.search(r"[\\\x00-\x1f\x7f]", name)
+        and sum(map(len, parts)) + len(parts) - 1 <= 1024
+        and all(len(part) <= 255 and part not in (b"", b".", b"..") for part in parts)
+    )
 
 
 def _gguf_sets(names: list[str]) -> list[list[str]]:

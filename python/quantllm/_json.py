@@ -47,6 +47,44 @@ def conversation(messages: Any) -> str:
     return to_json("messages", messages)
 
 
+def schemas(tools: Any) -> list[dict[str, Any]] | None:
+    """The tools of a call: JSON schemas as they are, functions replaced by theirs."""
+    if tools is None:
+        return None
+    if not isinstance(tools, (list, tuple)):
+        wrong_type("tools", "a list of functions and JSON schemas (dicts)", tools)
+    return [tool if isinstance(tool, dict) else _schema(f"tools[{i}]", tool) for i, tool in enumerate(tools)]
+
+
+def _schema(name: str, tool: Any) -> dict[str, Any]:
+    if type(tool).__name__ not in ("function", "method"):
+        wrong_type(name, "a function or a JSON schema (dict)", tool)
+    from ._tools import function_schema  # here: few calls have functions, and inspect is slow to import
+
+    return function_schema(tool)
+
+
+def template_request(
+    messages: Any, tools: Any, documents: Any, variables: Any, add_generation_prompt: bool
+) -> tuple[str, str | None, str | None, bool, None]:
+    """The arguments of the extension's render functions, for a conversation of a model."""
+    if variables is not None and not isinstance(variables, dict):
+        wrong_type("variables", "a dict of the template's variables", variables)
+    if documents is not None and not isinstance(documents, (list, tuple)):
+        wrong_type("documents", 'a list of dicts such as {"title": "...", "text": "..."}', documents)
+    for i, document in enumerate(documents or ()):
+        if not isinstance(document, dict):
+            wrong_type(f"documents[{i}]", 'a dict such as {"title": "...", "text": "..."}', document)
+    more = {**(variables or {}), **({} if documents is None else {"documents": documents})}
+    return (
+        conversation(messages),
+        optional_json("tools", schemas(tools)),
+        to_json("variables", more) if more else None,
+        add_generation_prompt,
+        None,
+    )
+
+
 def _check_message(name: str, message: dict[Any, Any]) -> None:
     if "role" not in message:
         raise ValueError(f'{name} has no "role": give "system", "user" or "assistant"')

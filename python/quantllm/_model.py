@@ -10,14 +10,18 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypedDict, overload
 
 from . import _arguments as check
 from . import _quantllm
+from ._answer import Answer, AnswerStream, Parser, parse_answer
 from ._arguments import known_names
 from ._generation import Generation, Prompts, SessionPool, Stream, Usage, run
-from ._json import conversation, optional_json
+from ._json import template_request
 from ._tokenizer import Tokenizer, decode_with, encode_with
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
     from typing import Unpack
+
+    Tool = dict[str, Any] | Callable[..., Any]
 
 Message = dict[str, Any]
 
@@ -97,15 +101,23 @@ class TurboModel:
     # ---- text ----
 
     @overload
-    def generate(self, prompt: str, *, stream: Literal[False] = False, **parameters: Unpack[Parameters]) -> str: ...
-    @overload
-    def generate(self, prompt: str, *, stream: Literal[True], **parameters: Unpack[Parameters]) -> Stream: ...
+    def generate(
+        self, prompt: str, *, stream: Literal[False] = False, parse_special: bool = True,
+        **parameters: Unpack[Parameters],
+    ) -> str: ...
     @overload
     def generate(
-        self, prompt: list[str] | tuple[str, ...], *, stream: Literal[False] = False, **parameters: Unpack[Parameters]
+        self, prompt: str, *, stream: Literal[True], parse_special: bool = True, **parameters: Unpack[Parameters]
+    ) -> Stream: ...
+    @overload
+    def generate(
+        self, prompt: list[str] | tuple[str, ...], *, stream: Literal[False] = False, parse_special: bool = True,
+        **parameters: Unpack[Parameters],
     ) -> list[str]: ...
     @overload
-    def generate(self, prompt: str, *, stream: bool, **parameters: Unpack[Parameters]) -> str | Stream: ...
+    def generate(
+        self, prompt: str, *, stream: bool, parse_special: bool = True, **parameters: Unpack[Parameters]
+    ) -> str | Stream: ...
     @known_names
     def generate(
         self,
@@ -125,6 +137,7 @@ class TurboModel:
         frequency_penalty: float | None = 0.0,
         presence_penalty: float | None = 0.0,
         logit_bias: dict[int, float] | None = None,
+        parse_special: bool = True,
     ) -> str | list[str] | Stream:
         """Continues a text. Returns the new text, without the prompt and not stripped; an iterator of its pieces with
         stream=True; a list of texts, in order, for a list of prompts, which run as one batch and give what each gives
@@ -146,6 +159,7 @@ class TurboModel:
         frequency_penalty   -2 to 2; taken from the logit for each time the token is in the new text
         presence_penalty    -2 to 2; taken from the logit once if the token is in the new text
         logit_bias          {token id: number added to its logit}; -inf forbids the token
+        parse_special       False: what spells a control token in the prompt, such as "<|im_end|>", stays text
 
         None instead of a number or do_sample takes what the model recommends (its generation_config.json), else what
         switches the parameter off: temperature 1, top_k 0, top_p 1, repetition_penalty 1, do_sample False.
@@ -157,6 +171,7 @@ class TurboModel:
             max_new_tokens, temperature, top_p, top_k, min_p, do_sample, repetition_penalty, stop_strings, seed,
             typical_p, frequency_penalty, presence_penalty, logit_bias,
         )
+        parameters["parse_special"] = check.flag("parse_special", parse_special)
         stream = check.flag("stream", stream)
         if isinstance(prompt, str):
             return self._run_one(prompt, parameters, stream)
@@ -171,16 +186,22 @@ class TurboModel:
 
     @overload
     def chat(
-        self, messages: Sequence[Message], *, stream: Literal[False] = False, **parameters: Unpack[Parameters]
+        self, messages: Sequence[Message], *, tools: None = None, documents: Sequence[Message] | None = None,
+        variables: dict[str, Any] | None = None, parse: Literal[False] | None = None, stream: Literal[False] = False,
+        **parameters: Unpack[Parameters],
     ) -> str: ...
     @overload
     def chat(
-        self, messages: Sequence[Message], *, stream: Literal[True], **parameters: Unpack[Parameters]
+        self, messages: Sequence[Message], *, tools: None = None, documents: Sequence[Message] | None = None,
+        variables: dict[str, Any] | None = None, parse: Literal[False] | None = None, stream: Literal[True],
+        **parameters: Unpack[Parameters],
     ) -> Stream: ...
     @overload
     def chat(
-        self, messages: Sequence[Message], *, stream: bool, **parameters: Unpack[Parameters]
-    ) -> str | Stream: ...
+        self, messages: Sequence[Message], *, tools: Sequence[Tool] | None = None,
+        documents: Sequence[Message] | None = None, variables: dict[str, Any] | None = None,
+        parse: bool | None = None, stream: bool = False, **parameters: Unpack[Parameters],
+    ) -> str | Answer | Stream | AnswerStream: ...
     @known_names
     def chat(
         self,
@@ -200,21 +221,53 @@ class TurboModel:
         frequency_penalty: float | None = 0.0,
         presence_penalty: float | None = 0.0,
         logit_bias: dict[int, float] | None = None,
-    ) -> str | Stream:
+        tools: Sequence[Tool] | None = None,
+        documents: Sequence[Message] | None = None,
+        variables: dict[str, Any] | None = None,
+        parse: bool | None = None,
+    ) -> str | Answer | Stream | AnswerStream:
         """The assistant's answer to a conversation, a list of {"role": ..., "content": ...}, put into the model's chat
         template. The list is not changed: append the answer and the next question to go on; what is common with the
         call before is not computed again. Text in a message never becomes a control token.
 
-        The parameters are those of generate(). Raises ValueError for a model without a chat template, TemplateError
-        for messages that the template refuses."""
+        tools       functions with type hints and a docstring, or JSON schemas (dicts), that the model may ask to call
+        documents   dicts with "title" and "text", for templates that know documents
+        variables   further variables of the template, such as {"enable_thinking": False}
+        parse       True: the answer is an Answer, with content, reasoning and tool_calls apart, or with stream=True an
+                    AnswerStream, whose pieces are the content. False: the text as it is. None: True with tools
+
+        The other parameters are those of generate(). Raises ValueError for a model without a chat template,
+        TemplateError for messages that the template refuses, TypeError or ValueError for a tool that has no schema."""
         self._check_open()
         parameters = self._parameters(
             max_new_tokens, temperature, top_p, top_k, min_p, do_sample, repetition_penalty, stop_strings, seed,
             typical_p, frequency_penalty, presence_penalty, logit_bias,
         )
         stream = check.flag("stream", stream)
-        ids = self._handle.render_ids(conversation(messages), None, None, True, None)
-        return self._run_one(ids, parameters, stream)
+        parse = tools is not None if parse is None else check.flag("parse", parse)
+        request = template_request(messages, tools, documents, variables, True)
+        ids = self._handle.render_ids(*request)
+        if not parse:
+            return self._run_one(ids, parameters, stream)
+        parameters["keep_special"] = True
+        parser = Parser(self.chat_template, self._handle.render(*request), request[1])
+        if stream:
+            return AnswerStream(Generation(self._pool, (ids,), parameters), parser)
+        generation = Generation(self._pool, (ids,), parameters)
+        texts, reasons = run(generation, 1)
+        self._last = generation.usage, reasons[0]
+        parser.feed(texts[0], True)
+        return parser.answer(reasons[0])
+
+    @known_names
+    def parse_answer(
+        self, answer: str, tools: Sequence[Tool] | None = None, prompt: str | None = None
+    ) -> Answer:
+        """Takes a text apart as chat(parse=True) does, by the marks of this model's chat template.
+
+        tools is what was offered, None for nothing, so that no calls are looked for; prompt is what was rendered, or
+        its end: behind an opening mark such as "<think>" the answer begins in reasoning."""
+        return parse_answer(answer, self.chat_template, tools, prompt)
 
     # ---- tokens ----
 
@@ -247,36 +300,32 @@ class TurboModel:
 
     @overload
     def apply_chat_template(
-        self,
-        messages: Sequence[Message],
-        tools: Sequence[Message] | None = None,
-        add_generation_prompt: bool = True,
-        tokenize: Literal[False] = False,
+        self, messages: Sequence[Message], tools: Sequence[Tool] | None = None, add_generation_prompt: bool = True,
+        tokenize: Literal[False] = False, *, documents: Sequence[Message] | None = None,
+        variables: dict[str, Any] | None = None,
     ) -> str: ...
     @overload
     def apply_chat_template(
-        self,
-        messages: Sequence[Message],
-        tools: Sequence[Message] | None = None,
-        add_generation_prompt: bool = True,
-        *,
-        tokenize: Literal[True],
+        self, messages: Sequence[Message], tools: Sequence[Tool] | None = None, add_generation_prompt: bool = True,
+        *, tokenize: Literal[True], documents: Sequence[Message] | None = None,
+        variables: dict[str, Any] | None = None,
     ) -> list[int]: ...
     @known_names
     def apply_chat_template(
         self,
         messages: Sequence[Message],
-        tools: Sequence[Message] | None = None,
+        tools: Sequence[Tool] | None = None,
         add_generation_prompt: bool = True,
         tokenize: bool = False,
+        *,
+        documents: Sequence[Message] | None = None,
+        variables: dict[str, Any] | None = None,
     ) -> str | list[int]:
         """What chat() gives to the model: the text of a conversation, its token ids with tokenize=True."""
         self._check_open()
         render = self._handle.render_ids if check.flag("tokenize", tokenize) else self._handle.render
-        tools_json = optional_json("tools", tools)
-        return render(
-            conversation(messages), tools_json, None, check.flag("add_generation_prompt", add_generation_prompt), None
-        )
+        add_generation_prompt = check.flag("add_generation_prompt", add_generation_prompt)
+        return render(*template_request(messages, tools, documents, variables, add_generation_prompt))
 
     # ---- facts ----
 
@@ -399,6 +448,8 @@ class TurboModel:
             "frequency_penalty": check.number("frequency_penalty", _or(frequency_penalty, own["frequency_penalty"])),
             "presence_penalty": check.number("presence_penalty", _or(presence_penalty, own["presence_penalty"])),
             "logit_bias": check.logit_bias(logit_bias),
+            "parse_special": True,
+            "keep_special": False,
         }
         if seed is None and self._seed is not None:
             parameters["seed"] = check.mixed_seed(self._seed, next(self._calls))

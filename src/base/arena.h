@@ -22,7 +22,8 @@ void ql_arena_free(ql_arena *arena);
 // n objects of size bytes, aligned to 64. NULL from a measuring arena; never NULL from one measured by the same calls.
 void *ql_arena_alloc(ql_arena *arena, size_t n, size_t size);
 
-// Bytes that may still be taken without swapping: of the machine and of this process's cgroup. 0: unknown.
+// Bytes that may still be taken without swapping: the least of what the machine has, what the cgroups of this process
+// leave, and its limit on address space. 0: unknown.
 uint64_t ql_memory_available(void);
 
 #define QL_ARENA_NEW(arena, type, n) ((type *)ql_arena_alloc((arena), (n), sizeof(type)))

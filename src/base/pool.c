@@ -13,6 +13,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+
 enum { SPIN = 2000 };
 
 // A word that threads wait on, with the number of sleepers, on a cache line of its own.
@@ -21,8 +23,14 @@ typedef struct event {
     _Atomic uint32_t sleepers;
 } event;
 
+// What a worker has for itself.
+typedef struct slot {
+    event start;      // counts the jobs it took part in
+    double stalled;   // seconds it slept at barriers in the last one
+    pthread_t thread;
+} slot;
+
 struct ql_pool {
-    event start;            // counts jobs
     event done;             // counts finished jobs
     event barrier;          // counts barriers passed
     _Alignas(64) _Atomic int arrived;  // at the barrier
@@ -31,8 +39,9 @@ struct ql_pool {
     void *arg;
     bool stop;
     int size;
+    int active;             // workers of the job under way
     int started;            // threads to join
-    pthread_t *threads;     // [size - 1]
+    slot *slots;            // [size]; worker 0 has no thread
 };
 
 typedef struct worker_arg {
@@ -49,18 +58,20 @@ static void relax(void)
 #endif
 }
 
-// Returns once the word differs from old.
-static void event_wait(event *e, uint32_t old)
+// Returns once the word differs from old: how long it slept, in seconds.
+static double event_wait(event *e, uint32_t old)
 {
     for (int i = 0; i < SPIN; i++) {
         if (atomic_load_explicit(&e->value, memory_order_acquire) != old)
-            return;
+            return 0;
         relax();
     }
+    double start = ql_clock();
     atomic_fetch_add(&e->sleepers, 1);
     while (atomic_load(&e->value) == old)
         syscall(SYS_futex, &e->value, FUTEX_WAIT_PRIVATE, old, NULL, NULL, 0);
     atomic_fetch_sub(&e->sleepers, 1);
+    return ql_clock() - start;
 }
 
 static void event_signal(event *e)
@@ -82,7 +93,7 @@ static void *worker_main(void *data)
     free(data);
     ql_pool *pool = arg.pool;
     for (uint32_t seen = 0;; seen++) {
-        event_wait(&pool->start, seen);
+        event_wait(&pool->slots[arg.worker].start, seen);
         if (pool->stop)
             return NULL;
         pool->job(pool->arg, arg.worker);
@@ -101,7 +112,7 @@ static ql_code start_threads(ql_pool *pool, ql_error *err)
         worker_arg *arg = malloc(sizeof *arg);
         if (arg) {
             *arg = (worker_arg){pool, i};
-            failed = pthread_create(&pool->threads[i - 1], NULL, worker_main, arg);
+            failed = pthread_create(&pool->slots[i].thread, NULL, worker_main, arg);
         }
         if (!arg || failed)
             failed = 1, free(arg);
@@ -117,15 +128,17 @@ ql_code ql_pool_new(ql_pool **out, int n_threads, ql_error *err)
 {
     *out = NULL;
     ql_pool *pool = aligned_alloc(64, sizeof *pool);
-    pthread_t *threads = calloc((size_t)n_threads, sizeof *threads);
-    if (!pool || !threads) {
+    size_t bytes = (size_t)n_threads * sizeof(slot);
+    slot *slots = aligned_alloc(64, bytes);
+    if (!pool || !slots) {
         free(pool);
-        free(threads);
-        return ql_fail_memory(err, sizeof *pool);
+        free(slots);
+        return ql_fail_memory(err, sizeof *pool + bytes);
     }
     memset(pool, 0, sizeof *pool);
+    memset(slots, 0, bytes);
     pool->size = n_threads;
-    pool->threads = threads;
+    pool->slots = slots;
     ql_code code = start_threads(pool, err);
     if (code != QL_OK) {
         ql_pool_free(pool);
@@ -140,40 +153,53 @@ void ql_pool_free(ql_pool *pool)
     if (!pool)
         return;
     pool->stop = true;
-    event_signal(&pool->start);
-    for (int i = 0; i < pool->started; i++)
-        pthread_join(pool->threads[i], NULL);
-    free(pool->threads);
+    for (int i = 1; i <= pool->started; i++) {
+        event_signal(&pool->slots[i].start);
+        pthread_join(pool->slots[i].thread, NULL);
+    }
+    free(pool->slots);
     free(pool);
 }
 
 int ql_pool_size(const ql_pool *pool) { return pool->size; }
 
-void ql_pool_run(ql_pool *pool, ql_job *job, void *arg)
+void ql_pool_run(ql_pool *pool, int n_workers, ql_job *job, void *arg)
 {
-    if (pool->size == 1) {
+    pool->active = n_workers;
+    for (int i = 0; i < n_workers; i++)
+        pool->slots[i].stalled = 0;
+    if (n_workers == 1) {
         job(arg, 0);
         return;
     }
     uint32_t done = atomic_load(&pool->done.value);
     pool->job = job;
     pool->arg = arg;
-    atomic_store(&pool->running, pool->size);
-    event_signal(&pool->start);
+    atomic_store(&pool->running, n_workers);
+    for (int i = 1; i < n_workers; i++)
+        event_signal(&pool->slots[i].start);
     job(arg, 0);
     finish(pool);
     event_wait(&pool->done, done);
 }
 
-void ql_pool_barrier(ql_pool *pool)
+void ql_pool_barrier(ql_pool *pool, int worker)
 {
-    if (pool->size == 1)
+    if (pool->active == 1)
         return;
     uint32_t passed = atomic_load_explicit(&pool->barrier.value, memory_order_acquire);
-    if (atomic_fetch_add(&pool->arrived, 1) == pool->size - 1) {
+    if (atomic_fetch_add(&pool->arrived, 1) == pool->active - 1) {
         atomic_store(&pool->arrived, 0);
         event_signal(&pool->barrier);
     } else {
-        event_wait(&pool->barrier, passed);
+        pool->slots[worker].stalled += event_wait(&pool->barrier, passed);
     }
+}
+
+double ql_pool_stalled(const ql_pool *pool)
+{
+    double most = 0;
+    for (int i = 0; i < pool->active; i++)
+        most = pool->slots[i].stalled > most ? pool->slots[i].stalled : most;
+    return most;
 }

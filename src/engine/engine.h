@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/clock.h"
 #include "engine/choice.h"
 #include "engine/packed.h"
 #include "model/model.h"
@@ -18,6 +19,7 @@ struct ql_model {
     atomic_int references;      // the caller's, and one for each session
     ql_source *source;
     ql_source *packed;          // where the weights are mapped from, or NULL
+    ql_packed_pages *pages;     // of packed, on their way, or NULL
     ql_packed_place place;
     ql_packed_writer *writer;   // of the packed file, or NULL
     ql_config config;
@@ -43,8 +45,5 @@ void ql_model_retain(ql_model *model);
 
 // Sampling parameters of generation_config.json; neutral ones where it is absent (data NULL), says nothing or is wrong.
 void ql_defaults_read(ql_str document, ql_params *params, const ql_logger *log);
-
-// Seconds of a clock that never jumps.
-double ql_clock(void);
 
 #endif

@@ -1,22 +1,15 @@
 // SPDX-License-Identifier: MIT
 // ql_model: opens a file and brings up everything that sessions share. Must not know how text is generated.
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "engine/engine.h"
 #include "model/arch.h"
 #include "model/mix.h"
 
 enum { DEFAULT_MAX_LENGTH = 8192 };
-
-double ql_clock(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
 
 static ql_code copy_str(ql_str s, char **out, ql_error *err)
 {
@@ -66,6 +59,18 @@ static const char *what_fits(const ql_model *m, uint64_t cache, uint64_t availab
     return NULL;
 }
 
+// What to do about a model that does not fit.
+static void advise(const ql_model *m, uint64_t cache, uint64_t available, char *text, size_t size)
+{
+    const char *smaller = what_fits(m, cache, available);
+    if (smaller)
+        snprintf(text, size, "quantization=%s would fit", smaller);
+    else if (ql_weights_bytes(&m->weights, &m->config, m->choice.mix) < available || what_fits(m, 0, available))
+        snprintf(text, size, "try a smaller max_length");
+    else
+        snprintf(text, size, "no quantization would fit");
+}
+
 // A model that can not fit is refused with figures before anything big is allocated.
 static ql_code check_memory(const ql_model *m, ql_error *err)
 {
@@ -74,22 +79,28 @@ static ql_code check_memory(const ql_model *m, ql_error *err)
     double gib = 1.0 / (1 << 30);
     if (!available || (weights <= available && cache <= available - weights))
         return QL_OK;
-    const char *smaller = what_fits(m, cache, available);
+    char advice[64];
+    advise(m, cache, available, advice, sizeof advice);
     return ql_fail(err, QL_E_MEMORY,
-                   "%s: needs %.2f GiB (%s weights %.2f + cache %.2f at max_length %u), %.2f GiB free: %s%s%s",
+                   "%s: needs %.2f GiB (%s weights %.2f + cache %.2f at max_length %u), %.2f GiB free: %s",
                    ql_source_path(m->source), (double)(weights + cache) * gib, m->choice.name, (double)weights * gib,
-                   (double)cache * gib, m->max_length, (double)available * gib,
-                   smaller ? "quantization=" : "no quantization would fit; try a smaller max_length",
-                   smaller ? smaller : "", smaller ? " would fit" : "");
+                   (double)cache * gib, m->max_length, (double)available * gib, advice);
 }
 
 // ---- weights ----
 
-// From the packed cache; false when they are not there. Nothing that is wrong with a packed file is worth a failure.
+static void close_packed(ql_model *m)
+{
+    ql_packed_pages_end(m->pages);
+    m->pages = NULL;
+    ql_source_close(m->packed);
+    m->packed = NULL;
+}
+
+// Binds what stands in the packed cache; false when there is nothing. Nothing wrong with a packed file is worth a failure.
 static bool load_packed(ql_model *m, const ql_logger *log)
 {
     ql_error wrong = {0};
-    m->packed = ql_packed_open(&m->place);
     if (!m->packed)
         return false;
     ql_code code = ql_weights_bind(m->packed, &m->config, m->max_length, &m->weights, &wrong);
@@ -99,8 +110,7 @@ static bool load_packed(ql_model *m, const ql_logger *log)
         return true;
     ql_log_line(log, "the packed file is not used: %s", wrong.message);
     ql_weights_free(&m->weights);
-    ql_source_close(m->packed);
-    m->packed = NULL;
+    close_packed(m);
     return false;
 }
 
@@ -123,7 +133,9 @@ static ql_code load_source(ql_model *m, const ql_model_options *o, const ql_logg
     return QL_OK;
 }
 
-static ql_code load_weights(ql_model *m, const ql_model_options *o, const ql_logger *log, ql_error *err)
+// What the model will be: its length, type and kernels; and where its packed file is, whose pages are on their way from
+// here on.
+static ql_code prepare(ql_model *m, const ql_model_options *o, const ql_logger *log, ql_error *err)
 {
     QL_TRY(choose_length(m, o, err));
     QL_TRY(ql_choose(m->source, o, log, &m->choice, err));
@@ -132,12 +144,19 @@ static ql_code load_weights(ql_model *m, const ql_model_options *o, const ql_log
     m->kernels = ql_kernels_get(isa);
     if (!m->kernels)
         return ql_fail(err, QL_E_ARGUMENT, "QUANTLLM_ISA must be scalar, avx2 or avx512, got \"%s\"", isa);
-    QL_TRY(ql_pool_new(&m->pool, o->threads ? o->threads : ql_default_threads(), err));
-    if (!o->no_cache && !m->choice.reference)
+    if (!o->inspect && !o->no_cache && !m->choice.reference)
         QL_TRY(ql_packed_locate(m->source, m->name, m->choice.name, &m->place, err));
-    if (!load_packed(m, log))
-        QL_TRY(load_source(m, o, log, err));
+    m->packed = ql_packed_open(&m->place);
+    m->pages = m->packed ? ql_packed_pages_start(m->packed) : NULL;
     return QL_OK;
+}
+
+static ql_code load_weights(ql_model *m, const ql_model_options *o, const ql_logger *log, ql_error *err)
+{
+    QL_TRY(ql_pool_new(&m->pool, o->inspect ? 1 : o->threads ? o->threads : ql_default_threads(), err));
+    if (o->inspect)
+        return ql_weights_bind(m->source, &m->config, m->max_length, &m->weights, err);
+    return load_packed(m, log) ? QL_OK : load_source(m, o, log, err);
 }
 
 static ql_code check_vocabulary(const ql_model *m, ql_error *err)
@@ -158,8 +177,20 @@ static ql_code load_tokenizer(ql_model *m, ql_error *err)
     return check_vocabulary(m, err);
 }
 
-// A file's template that does not compile leaves a model that can still continue text; the caller's must compile.
-static ql_code load_template(ql_model *m, const ql_model_options *o, ql_error *err)
+static ql_code compile_template(ql_model *m, size_t len, ql_error *err)
+{
+    m->tmpl = ql_template_open(m->template_source, len, ql_tokenizer_bos_str(m->tokenizer),
+                               ql_tokenizer_eos_str(m->tokenizer), err);
+    if (m->tmpl && ql_template_probe(m->tmpl, err) != QL_OK) {
+        ql_template_close(m->tmpl);
+        m->tmpl = NULL;
+    }
+    return m->tmpl ? QL_OK : m->template_error.code;
+}
+
+// A file's template that does not compile, or passes a limit with the shortest chat, is told and leaves a model that can
+// still continue text; the caller's must work.
+static ql_code load_template(ql_model *m, const ql_model_options *o, const ql_logger *log, ql_error *err)
 {
     ql_buf text = {0};
     size_t len;
@@ -172,13 +203,14 @@ static ql_code load_template(ql_model *m, const ql_model_options *o, ql_error *e
         return QL_OK;
     }
     QL_TRY(ql_buf_take(&text, &m->template_source, &len, err));
-    m->tmpl = ql_template_open(m->template_source, len, ql_tokenizer_bos_str(m->tokenizer),
-                               ql_tokenizer_eos_str(m->tokenizer), &m->template_error);
-    if (!m->tmpl && o->chat_template) {
+    if (compile_template(m, len, &m->template_error) == QL_OK)
+        return QL_OK;
+    if (o->chat_template) {
         if (err)
             *err = m->template_error;
         return m->template_error.code;
     }
+    ql_log_line(log, "%s: chat is off, text can be continued: %s", ql_source_path(m->source), m->template_error.message);
     return QL_OK;
 }
 
@@ -225,11 +257,13 @@ static ql_code load(ql_model *m, const char *path, const ql_model_options *o, ql
     QL_TRY(ql_source_check_weights(m->source, err));
     QL_TRY(ql_config_read(m->source, &m->config, err));
     QL_TRY(load_name(m, path, err));
+    QL_TRY(prepare(m, o, &log, err));
     QL_TRY(load_tokenizer(m, err));
     QL_TRY(load_weights(m, o, &log, err));
-    QL_TRY(load_template(m, o, err));
+    QL_TRY(load_template(m, o, &log, err));
     ql_defaults_read(ql_source_document(m->source, "generation_config.json"), &m->defaults, &log);
-    QL_TRY(ql_forward_new(&m->config, &m->weights, m->kernels, m->pool, m->kv_type, m->max_length, &m->forward, err));
+    if (!o->inspect)
+        QL_TRY(ql_forward_new(&m->config, &m->weights, m->kernels, m->pool, m->kv_type, m->max_length, &m->forward, err));
     m->load_seconds = ql_clock() - start;
     return QL_OK;
 }
@@ -243,7 +277,7 @@ static void destroy(ql_model *m)
     ql_pool_free(m->pool);
     ql_template_close(m->tmpl);
     ql_tokenizer_free(m->tokenizer);
-    ql_source_close(m->packed);
+    close_packed(m);
     ql_source_close(m->source);
     ql_packed_place_free(&m->place);
     pthread_mutex_destroy(&m->turn);
@@ -288,7 +322,8 @@ void ql_model_get_info(const ql_model *m, ql_model_info *info)
         .chat_template = m->template_source,
         .n_params = ql_n_params(m->source),
         .file_bytes = ql_source_file_bytes(m->source),
-        .weight_bytes = ql_weights_packed_bytes(&m->weights),
+        .weight_bytes = m->forward ? ql_weights_packed_bytes(&m->weights)
+                                   : ql_weights_bytes(&m->weights, &m->config, m->choice.mix),
         .kv_bytes = ql_cache_bytes(&m->config, m->kv_type, m->max_length),
         .bytes_per_token = m->weights.bytes_per_token,
         .load_seconds = m->load_seconds,
@@ -309,7 +344,7 @@ const ql_tokenizer *ql_model_tokenizer(const ql_model *model) { return model->to
 static ql_code render(const ql_model *m, const ql_render *request, ql_buf *text, ql_buf *origin, ql_error *err)
 {
     if (m->tmpl)
-        return ql_template_render_buf(m->tmpl, request, text, origin, err);
+        return ql_template_render_chat(m->tmpl, request, text, origin, err);
     if (!m->template_source)
         return ql_fail(err, QL_E_NO_TEMPLATE,
                        "this model has no chat template: give one with turbo(chat_template=...) or --chat-template "

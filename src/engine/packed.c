@@ -17,7 +17,8 @@
 
 #include "base/random.h"
 
-enum { LAYOUT_VERSION = 1 }; // of panels and of the container: a change makes all files strangers
+// Of panels, of the container, and of what the quantizers give: a change of any of them makes all files strangers.
+enum { LAYOUT_VERSION = 2 };
 
 const char ql_packed_suffix[] = ".packed";
 const char ql_packed_part_suffix[] = ".part";
@@ -114,9 +115,14 @@ ql_source *ql_packed_open(const ql_packed_place *place)
 {
     ql_source *packed;
     ql_str identity = {0};
-    if (!place->path || ql_source_open_packed(place->path, &packed, NULL) != QL_OK)
+    ql_code code = place->path ? ql_source_open_packed(place->path, &packed, NULL) : QL_E_NOT_FOUND;
+    if (code != QL_OK) {
+        if (code == QL_E_FORMAT || code == QL_E_UNSUPPORTED) // in its way another could not be written
+            unlink(place->path);
         return NULL;
-    if (ql_source_get_str(packed, "quantllm.identity", true, &identity, NULL) == QL_OK &&
+    }
+    if (ql_source_check_seal(packed, NULL) == QL_OK &&
+        ql_source_get_str(packed, "quantllm.identity", true, &identity, NULL) == QL_OK &&
         identity.len == place->identity_len && memcmp(identity.data, place->identity, identity.len) == 0) {
         utimensat(AT_FDCWD, place->path, NULL, 0); // its last use
         return packed;

@@ -25,6 +25,7 @@ struct ql_packed_writer {
     pthread_t thread;
     int fd;                 // of `part`, locked
     char *dir, *path, *part;
+    const ql_source *source;
     ql_buf header, tokenizer;
     piece *pieces;          // [n_pieces] tensors, in their order in the file
     size_t n_pieces;
@@ -92,6 +93,7 @@ static void put_labels(ql_gguf_writer *g, const ql_packed_place *place, const ql
     static const char *const except[] = {"tokenizer.ggml.tokens", "tokenizer.ggml.scores", "tokenizer.ggml.token_type",
                                          "tokenizer.ggml.merges", "tokenizer.chat_template", NULL};
     ql_gguf_put_keys_of(g, c->source, except);
+    ql_gguf_put_seal(g);
     put_text(g, "quantllm.identity", place->identity);
     put_text(g, "quantllm.source_path", ql_source_path(c->source));
     put_text(g, "quantllm.name", c->name);
@@ -149,6 +151,8 @@ static void *write_file(void *arg)
     put(w, w->header.data, w->header.len, 0);
     for (size_t i = 0; i < w->n_pieces; i++)
         put(w, w->pieces[i].data, w->pieces[i].size, w->pieces[i].offset);
+    if (!w->reason && !ql_source_is_unchanged(w->source))
+        w->reason = ESTALE;
     if (!w->reason && (fsync(w->fd) != 0 || rename(w->part, w->path) != 0))
         w->reason = errno;
     if (!w->reason)
@@ -223,6 +227,8 @@ static int open_part(ql_packed_writer *w)
     if (ftruncate(w->fd, 0) != 0)
         return errno;
     int reason = reserve(w->fd, w->size);
+    if (!reason && ftruncate(w->fd, (off_t)w->size) != 0)
+        reason = errno;
     if (reason) {
         unlink(w->part);
         return reason;
@@ -230,12 +236,12 @@ static int open_part(ql_packed_writer *w)
     return 0;
 }
 
-static ql_packed_writer *new_writer(const ql_packed_place *place)
+static ql_packed_writer *new_writer(const ql_packed_place *place, const ql_source *source)
 {
     ql_packed_writer *w = calloc(1, sizeof *w);
     if (!w)
         return NULL;
-    *w = (ql_packed_writer){.fd = -1, .dir = strdup(place->dir), .path = strdup(place->path)};
+    *w = (ql_packed_writer){.fd = -1, .source = source, .dir = strdup(place->dir), .path = strdup(place->path)};
     ql_buf part = {0};
     size_t len;
     ql_buf_printf(&part, "%s%s", place->path, ql_packed_part_suffix);
@@ -248,7 +254,7 @@ static ql_packed_writer *new_writer(const ql_packed_place *place)
 ql_packed_writer *ql_packed_write(const ql_packed_place *place, const ql_packed_content *content, const ql_logger *log)
 {
     ql_error wrong = {0};
-    ql_packed_writer *w = new_writer(place);
+    ql_packed_writer *w = new_writer(place, content->source);
     if (!w)
         return NULL;
     if (compose(w, place, content, &wrong) != QL_OK) {
@@ -257,6 +263,7 @@ ql_packed_writer *ql_packed_write(const ql_packed_place *place, const ql_packed_
         ql_log_line(log, "packed weights are not kept: %.2f GiB, the cache holds %.2f (QUANTLLM_CACHE_SIZE)",
                     (double)w->size / (1 << 30), (double)ql_packed_cap() / (1 << 30));
     } else {
+        ql_packed_trim(w->dir, ql_packed_cap() - w->size, w->path);
         int reason = open_part(w);
         if (!reason && !(reason = start(w)))
             return w;

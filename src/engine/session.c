@@ -56,7 +56,11 @@ struct ql_session {
 
 ql_session *ql_session_new(ql_model *model, ql_error *err)
 {
-    ql_session *s = calloc(1, sizeof *s);
+    ql_session *s = model->forward ? calloc(1, sizeof *s) : NULL;
+    if (!model->forward) {
+        ql_fail(err, QL_E_ARGUMENT, "inspect: the model was only opened to be looked at, it has no weights to run");
+        return NULL;
+    }
     if (!s) {
         ql_fail_memory(err, sizeof *s);
         return NULL;
@@ -174,8 +178,8 @@ static ql_code check_ids(const ql_model *m, const int32_t *ids, size_t n, ql_err
 static ql_code read_prompt(const ql_model *m, const ql_prompt *prompt, ql_ids *ids, ql_error *err)
 {
     if (prompt->text) {
-        QL_TRY(ql_tokenizer_encode(m->tokenizer, prompt->text, prompt->len, NULL, QL_ADD_SPECIAL | QL_PARSE_SPECIAL,
-                                   ids, err));
+        unsigned flags = QL_ADD_SPECIAL | (prompt->no_parse_special ? 0 : QL_PARSE_SPECIAL);
+        QL_TRY(ql_tokenizer_encode(m->tokenizer, prompt->text, prompt->len, NULL, flags, ids, err));
     } else {
         QL_TRY(check_ids(m, prompt->ids, prompt->n_ids, err));
         for (size_t i = 0; i < prompt->n_ids; i++)
@@ -264,7 +268,7 @@ static ql_code start_sequence(ql_session *s, sequence *q, size_t index, ql_error
     const ql_ids *ids = &s->prompts[index];
     QL_TRY(ql_sampler_new(&s->params, s->model->config.n_vocab, s->seeds[index], &q->sampler, err));
     QL_TRY(ql_stream_new(s->params.stop_strings, s->params.n_stop_strings, &q->stream, err));
-    QL_TRY(ql_detokenizer_new(s->model->tokenizer, true, &q->detokenizer, err));
+    QL_TRY(ql_detokenizer_new(s->model->tokenizer, !s->params.keep_special, &q->detokenizer, err));
     QL_TRY(ql_detokenizer_prime(q->detokenizer, ids->data, ids->n, err));
     ql_sampler_prompt(q->sampler, ids->data, ids->n);
     cache_slot *slot = best_slot(s, ids);

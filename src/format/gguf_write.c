@@ -8,12 +8,14 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "format/seal.h"
 #include "format/source_impl.h"
 
 enum {
     MAX_NAME = 64,
     MAX_COUNT = 65536,
     MAX_KEY = 65535,
+    HEADER_BYTES = 24, // before the first key
 };
 
 struct ql_gguf_writer {
@@ -22,6 +24,7 @@ struct ql_gguf_writer {
     size_t n_kvs, n_tensors, cap;
     uint64_t data_bytes, file_bytes;
     uint32_t alignment;
+    size_t seal_at;        // in kvs, of its value; 0: there is none
     char **keys;           // [n_kvs], for duplicates
     size_t keys_cap;
     char **names;          // [n_tensors]
@@ -124,6 +127,13 @@ static void put_array(ql_gguf_writer *w, const char *key, ql_gguf_type element, 
     put_u32(&w->kvs, element);
     put_u64(&w->kvs, n);
     ql_buf_append(&w->kvs, values, n * ql_gguf_type_bytes(element)); // n values are in memory: no overflow
+}
+
+void ql_gguf_put_seal(ql_gguf_writer *w)
+{
+    ql_gguf_put_u64(w, ql_seal_key, 0);
+    if (usable(w))
+        w->seal_at = w->kvs.len - sizeof(uint64_t);
 }
 
 void ql_gguf_put_u32(ql_gguf_writer *w, const char *key, uint32_t v) { put_value(w, key, QL_GGUF_U32, &v); }
@@ -306,6 +316,12 @@ ql_code ql_gguf_writer_finish(ql_gguf_writer *w, ql_buf *header, ql_error *err)
     for (size_t i = 0; i < w->n_tensors; i++)
         w->offsets[i] += begin_of_data;
     w->file_bytes = begin_of_data + w->data_bytes;
+    if (w->seal_at) {
+        size_t at = HEADER_BYTES + w->seal_at;
+        uint8_t *bytes = (uint8_t *)header->data + before;
+        uint64_t seal = ql_seal_of(bytes, begin_of_data, at, w->file_bytes);
+        memcpy(bytes + at, &seal, sizeof seal);
+    }
     return QL_OK;
 }
 

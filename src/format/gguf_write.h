@@ -33,6 +33,9 @@ void ql_gguf_put_i32s(ql_gguf_writer *writer, const char *key, const int32_t *va
 void ql_gguf_put_f32s(ql_gguf_writer *writer, const char *key, const float *values, size_t n);
 void ql_gguf_put_u8s(ql_gguf_writer *writer, const char *key, const uint8_t *values, size_t n);
 
+// A key that ql_source_check_seal compares with the header and the file's size.
+void ql_gguf_put_seal(ql_gguf_writer *writer);
+
 // Copies the entries of a source but those named in except (NULL at the end; NULL: none), general.alignment and
 // split.*. Of a folder: config.json's entries, but keys that GGUF can not have (not printable ASCII), and
 // "quantllm.kind" = "hf", by which ql_source_open_packed knows it.

@@ -34,13 +34,13 @@ bool ql_hf_has_safetensors(const char *folder)
     return has_file(folder, weights_name) || has_file(folder, index_name);
 }
 
-// The first by name of the folder's safetensors files; false: there is none.
-static bool find_safetensors(const char *folder, char name[NAME_MAX + 1])
+// The first by name of the folder's files that end so; false: there is none.
+static bool find_ending(const char *folder, const char *end, char name[NAME_MAX + 1])
 {
     DIR *dir = opendir(folder);
     name[0] = 0;
     for (struct dirent *e; dir && (e = readdir(dir));)
-        if (ql_path_ends(e->d_name, ".safetensors") && (!name[0] || strcmp(e->d_name, name) < 0))
+        if (ql_path_ends(e->d_name, end) && (!name[0] || strcmp(e->d_name, name) < 0))
             snprintf(name, NAME_MAX + 1, "%s", e->d_name);
     if (dir)
         closedir(dir);
@@ -53,7 +53,7 @@ bool ql_hf_looks_like_folder(const char *folder)
         if (has_file(folder, document_names[i]))
             return true;
     char name[NAME_MAX + 1];
-    return has_file(folder, "pytorch_model.bin") || find_safetensors(folder, name);
+    return find_ending(folder, ".bin", name) || find_ending(folder, ".safetensors", name);
 }
 
 // ---- documents ----
@@ -139,7 +139,7 @@ static void remark_others(ql_source *s)
 // 8-bit floats with scales of their own are a quantization of which config.json should have told.
 static ql_code refuse_scales(const ql_source *s, ql_error *err)
 {
-    static const char *const ends[] = {"_scale_inv", ".weight_scale", ".scale_weight"};
+    static const char *const ends[] = {"_scale_inv", ".weight_scale", ".scale_weight", "scaled_fp8"};
     bool f8 = false;
     for (size_t i = 0; i < s->n_tensors && !f8; i++)
         f8 = s->tensors[i].dtype == QL_F8_E4M3 || s->tensors[i].dtype == QL_F8_E5M2;
@@ -161,6 +161,9 @@ static ql_code open_one(ql_source *s, const char *folder, const char *name, ql_e
 
 static ql_code finish_weights(ql_source *s, ql_error *err)
 {
+    for (size_t i = 0; i < s->n_parts; i++)
+        if (s->parts[i].no_weights)
+            return ql_source_set_no_weights(s, err, s->parts[i].no_weights->code, "%s", s->parts[i].no_weights->message);
     QL_TRY(ql_source_join(s, err));
     remark_others(s);
     return refuse_scales(s, err);
@@ -169,14 +172,16 @@ static ql_code finish_weights(ql_source *s, ql_error *err)
 // What is there instead of weights.
 static ql_code tell_instead(ql_source *s, const char *folder, ql_error *err)
 {
-    static const char *const other[] = {"pytorch_model.bin", "pytorch_model.bin.index.json", "tf_model.h5",
-                                        "flax_model.msgpack", "model.onnx", "rust_model.ot", "consolidated.00.pth"};
-    for (size_t i = 0; i < sizeof other / sizeof *other; i++)
-        if (has_file(folder, other[i]))
-            return ql_source_set_no_weights(s, err, QL_E_UNSUPPORTED, "%s: holds %s but no %s: safetensors are needed "
-                                            "(or a GGUF)", folder, other[i], weights_name);
+    static const char *const other[] = {".bin", ".bin.index.json", ".pth", ".pt", ".h5", ".msgpack", ".onnx", ".ot"};
     char name[NAME_MAX + 1];
-    if (!find_safetensors(folder, name))
+    bool found = find_ending(folder, ".safetensors", name);
+    for (size_t i = 0; !found && i < sizeof other / sizeof *other; i++)
+        if (find_ending(folder, other[i], name))
+            return ql_source_set_no_weights(s, err, QL_E_UNSUPPORTED, "%s: holds %s but no %s, and only safetensors and GGUF "
+                                            "are read: take a repository that has them, or convert this one once with "
+                                            "transformers (from_pretrained, then save_pretrained)", folder, name,
+                                            weights_name);
+    if (!found)
         return ql_source_set_no_weights(s, err, QL_E_FORMAT, "%s: holds no weights: neither %s nor %s nor a GGUF file",
                                         folder, weights_name, index_name);
     if (strstr(name, "-of-"))
@@ -201,6 +206,9 @@ static bool find_quantization(const ql_source *s, const char *object, ql_str *me
     if (!found)
         return false;
     *method = (ql_str){object, n};
+    snprintf(key, sizeof key, "%s.load_in_8bit", object);
+    if (ql_source_has(s, key)) // as it was written before there was quant_method
+        *method = (ql_str){"bitsandbytes", 12};
     memcpy(key, object, n);
     memcpy(key + n, ".quant_method", sizeof ".quant_method");
     ql_source_get_str(s, key, false, method, NULL);

@@ -62,12 +62,12 @@ static bool is_folder(const char *path)
 
 // ---- what a source tells of itself ----
 
-static void note_identity(ql_source *s, const char *path)
+static void note_identity(ql_buf *identity, const char *path)
 {
     struct stat st;
     char *real = realpath(path, NULL);
     if (stat(path, &st) == 0)
-        ql_buf_printf(&s->identity, "%s %" PRIu64 " %" PRId64 ".%09ld %" PRId64 ".%09ld %" PRIu64 ":%" PRIu64 "\n",
+        ql_buf_printf(identity, "%s %" PRIu64 " %" PRId64 ".%09ld %" PRId64 ".%09ld %" PRIu64 ":%" PRIu64 "\n",
                       real ? real : path, (uint64_t)st.st_size, (int64_t)st.st_mtim.tv_sec, st.st_mtim.tv_nsec,
                       (int64_t)st.st_ctim.tv_sec, st.st_ctim.tv_nsec, (uint64_t)st.st_dev, (uint64_t)st.st_ino);
     free(real);
@@ -75,9 +75,20 @@ static void note_identity(ql_source *s, const char *path)
 
 ql_code ql_source_map(ql_source *owner, const char *path, ql_file *file, ql_error *err)
 {
-    note_identity(owner, path);
+    note_identity(&owner->identity, path);
+    ql_buf_append(&owner->files, path, strlen(path) + 1);
     QL_TRY(ql_file_open(file, path, err));
-    return owner->identity.failed ? ql_fail_memory(err, owner->identity.cap) : QL_OK;
+    return owner->identity.failed || owner->files.failed ? ql_fail_memory(err, owner->identity.cap) : QL_OK;
+}
+
+bool ql_source_is_unchanged(const ql_source *s)
+{
+    ql_buf now = {0};
+    for (size_t at = 0; at < s->files.len; at += strlen(s->files.data + at) + 1)
+        note_identity(&now, s->files.data + at);
+    bool same = !now.failed && now.len == s->identity.len && (!now.len || memcmp(now.data, s->identity.data, now.len) == 0);
+    ql_buf_free(&now);
+    return same;
 }
 
 void ql_source_identity(const ql_source *source, ql_buf *out)
@@ -282,6 +293,7 @@ static void clear(ql_source *s)
     free(s->keys_path);
     free(s->no_weights);
     ql_buf_free(&s->identity);
+    ql_buf_free(&s->files);
     ql_buf_free(&s->remarks);
 }
 

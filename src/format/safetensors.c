@@ -221,6 +221,10 @@ static ql_code read_tensor(reader *r, ql_source *s, ql_tensor *t, const json_t *
         return FAIL(r, "tensor %s: unknown dtype \"%s\"", t->name, json_string_value(dtype));
     QL_TRY(read_shape(r, t, json_object_get(entry, "shape"), type->bits));
     t->dtype = t->n_dims > 4 ? QL_DTYPE_END : (ql_dtype)type->dtype;
+    // Counters and masks are left out; what is called a weight can not be.
+    if (type->dtype == QL_DTYPE_END && ql_path_ends(t->name, ".weight") && !s->no_weights)
+        QL_TRY(ql_source_set_no_weights(s, r->err, QL_E_UNSUPPORTED, "%s: tensor %s: dtype %s is not supported (BF16, "
+                                        "F16, F32, F8_E4M3 and F8_E5M2 are)", r->path, t->name, type->name));
     json_object_foreach((json_t *)entry, key, value)
         if (strcmp(key, "dtype") != 0 && strcmp(key, "shape") != 0 && strcmp(key, "data_offsets") != 0 &&
             !s->remarks.len)

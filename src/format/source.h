@@ -49,6 +49,8 @@ ql_code ql_source_open_memory(const void *data, size_t size, const char *path, q
 // A GGUF file of ours in which type numbers QL_PACKED_TYPE + dtype stand for panels; 64-byte aligned.
 enum { QL_PACKED_TYPE = 4096 };
 ql_code ql_source_open_packed(const char *path, ql_source **source, ql_error *err);
+// QL_E_FORMAT unless its header and its size are what ql_gguf_put_seal sealed: a single wrong bit is found.
+ql_code ql_source_check_seal(const ql_source *source, ql_error *err);
 
 ql_source_kind ql_source_kind_of(const ql_source *source);
 
@@ -61,6 +63,9 @@ const char *ql_source_remark(const ql_source *source, size_t i);
 
 // Appends what changes when any file of the source changes: a line for each, with its real path, size, times and inode.
 void ql_source_identity(const ql_source *source, ql_buf *out);
+
+// Whether all its files are still what they were when it was opened, by the same measures.
+bool ql_source_is_unchanged(const ql_source *source);
 
 // A small text file of a Hugging Face folder ("tokenizer.json", "generation_config.json", "chat_template.jinja"), of a
 // GGUF its key "quantllm.document.NAME". data NULL: absent. Owned by the source.

@@ -53,6 +53,7 @@ struct ql_source {
     ql_document *documents;  // [n_documents]
     size_t n_documents;
     ql_buf identity, remarks; // remarks end with NUL each
+    ql_buf files;            // the paths of all files, NUL-terminated
     ql_error *no_weights;    // NULL: there are weights
 };
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "kernel/encode.h"
+#include "tensor/encode_lanes.h"
 
 typedef struct v {
     __m256 a, b;
@@ -30,12 +31,13 @@ static inline v v_abs(v x)
     __m256 sign = _mm256_set1_ps(-0.0f);
     return (v){_mm256_andnot_ps(sign, x.a), _mm256_andnot_ps(sign, x.b)};
 }
+static inline v v_fma(v x, v y, v z) { return (v){_mm256_fmadd_ps(x.a, y.a, z.a), _mm256_fmadd_ps(x.b, y.b, z.b)}; }
 static inline v v_gt(v a, v b, v x, v y)
 {
     return (v){_mm256_blendv_ps(y.a, x.a, _mm256_cmp_ps(a.a, b.a, _CMP_GT_OQ)),
                _mm256_blendv_ps(y.b, x.b, _mm256_cmp_ps(a.b, b.b, _CMP_GT_OQ))};
 }
 
+#include "kernel/encode_x86.inc"
 #define QL_ENCODE(type) ql_encode_avx2_##type
 #include "tensor/encode_body.inc"
-#include "tensor/encode_blocks.inc"

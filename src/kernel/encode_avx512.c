@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "kernel/encode.h"
+#include "tensor/encode_lanes.h"
 
 typedef __m512 v;
 
@@ -18,11 +19,12 @@ static inline v v_div(v x, v y) { return _mm512_div_ps(x, y); }
 static inline v v_min(v x, v y) { return _mm512_min_ps(x, y); }
 static inline v v_max(v x, v y) { return _mm512_max_ps(x, y); }
 static inline v v_abs(v x) { return _mm512_abs_ps(x); }
+static inline v v_fma(v x, v y, v z) { return _mm512_fmadd_ps(x, y, z); }
 static inline v v_gt(v a, v b, v x, v y)
 {
     return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_GT_OQ), y, x);
 }
 
+#include "kernel/encode_x86.inc"
 #define QL_ENCODE(type) ql_encode_avx512_##type
 #include "tensor/encode_body.inc"
-#include "tensor/encode_blocks.inc"

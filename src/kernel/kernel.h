@@ -55,6 +55,15 @@ typedef struct ql_kv {
 } ql_kv;
 size_t ql_kv_row_bytes(ql_kv_type type, int head_dim); // of k, of k_left and of v, for one position (without scales)
 
+// The positions begin <= p < end that a query sees.
+typedef struct ql_span {
+    int32_t begin, end;
+} ql_span;
+
+#define QL_ATTEND_ARGUMENTS                                                                                            \
+    const ql_kv *kv, const void *tile, size_t n_queries, const ql_span *visible, size_t chunk, size_t head_dim,        \
+        float softcap, float *partial
+
 // RoPE pairs: NORM rotates (x[2i], x[2i+1]), NEOX rotates (x[i], x[i + n_rot/2]).
 typedef enum ql_rope_kind { QL_ROPE_NORM, QL_ROPE_NEOX } ql_rope_kind;
 
@@ -78,8 +87,13 @@ typedef struct ql_kernels {
 
     // y = x / sqrt(mean(x^2) + eps) * w. x, y, w: [n]; y may be x.
     void (*rms_norm)(const float *x, const float *w, float eps, size_t n, float *y);
-    void (*add)(float *x, const float *y, size_t n);                           // x += y
-    void (*silu_mul)(const float *gate, const float *up, size_t n, float *out); // x / (1 + exp(-x)) * up
+    // y = (x - mean(x)) / sqrt(mean((x - mean(x))^2) + eps) * w + b. x, y, w, b: [n]; b may be NULL, y may be x.
+    void (*layer_norm)(const float *x, const float *w, const float *b, float eps, size_t n, float *y);
+    void (*add)(float *x, const float *y, size_t n);   // x += y
+    void (*exp)(const float *x, size_t n, float *y);   // y may be x
+    void (*softcap)(float *x, float cap, size_t n);    // x = cap * tanh(x / cap)
+    // out = f(x) * up, f(x) when up is NULL; out may be x or up.
+    void (*activate[QL_ACTIVATION_COUNT])(const float *x, const float *up, size_t n, float *out);
 
     // Rotates the first n_rot of each head. x: [n_heads, head_dim]; cos_sin: [n_rot / 2][2], of this position.
     void (*rope)(float *x, const float *cos_sin, size_t n_heads, size_t head_dim, size_t n_rot, ql_rope_kind kind);
@@ -93,13 +107,12 @@ typedef struct ql_kernels {
     void (*query_write[QL_KV_COUNT])(const float *q, float scale, size_t lane, size_t head_dim, void *tile);
 
     // One chunk of keys and values against n_queries queries of a tile that share this kv head. Query i sees positions
-    // below n_visible[i]; n_visible[i] may lie before the chunk (then it adds nothing) or after it. partial:
-    // [n_queries][head_dim + 16] floats: max m, sum l of exp(score - m), 14 unused, then o = sum of exp(score - m) v;
-    // nothing visible: m = -INFINITY, l = 0, o = 0.
-    void (*attend_chunk[QL_KV_COUNT])(const ql_kv *kv, const void *tile, size_t n_queries, const int32_t *n_visible,
-                                      size_t chunk, size_t head_dim, float *partial);
-    // Folds one query's partial of the next chunk into the one of all chunks before (in place; start from a copy of
-    // chunk 0's). [head_dim + 16] floats each.
+    // visible[i], which may lie before the chunk or after it (then it adds nothing). softcap: of the scores, 0 without.
+    // partial: [n_queries][head_dim + 16] floats: max m, sum l of exp(score - m), 14 unused, then o = sum of
+    // exp(score - m) v; nothing visible: m = -INFINITY, l = 0, o = 0.
+    void (*attend_chunk[QL_KV_COUNT])(QL_ATTEND_ARGUMENTS);
+    // Folds one query's partial of the next chunk into the one of all chunks before (in place; start from a copy of the
+    // first chunk's). [head_dim + 16] floats each.
     void (*attend_merge)(float *total, const float *partial, size_t head_dim);
     // out = o / l. [head_dim]
     void (*attend_finish)(const float *total, size_t head_dim, float *out);

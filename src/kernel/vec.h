@@ -9,22 +9,23 @@
 #define QL_VEC_DECLARE(level)                                                                                         \
     void ql_vec_##level##_rms_norm(const float *x, const float *w, float eps, size_t n, float *y);                    \
     void ql_vec_##level##_add(float *x, const float *y, size_t n);                                                    \
-    void ql_vec_##level##_silu_mul(const float *gate, const float *up, size_t n, float *out);                         \
+    void ql_vec_##level##_layer_norm(const float *x, const float *w, const float *b, float eps, size_t n, float *y);  \
+    void ql_vec_##level##_exp(const float *x, size_t n, float *y);                                                    \
+    void ql_vec_##level##_silu(const float *x, const float *up, size_t n, float *out);                                \
+    void ql_vec_##level##_gelu_tanh(const float *x, const float *up, size_t n, float *out);                           \
+    void ql_vec_##level##_gelu_erf(const float *x, const float *up, size_t n, float *out);                            \
+    void ql_vec_##level##_softcap(float *x, float cap, size_t n);                                                     \
     void ql_vec_##level##_rope(float *x, const float *cos_sin, size_t n_heads, size_t head_dim, size_t n_rot,         \
                                ql_rope_kind kind);                                                                    \
     void ql_vec_##level##_kv_write_f32(const ql_kv *kv, size_t pos, const float *k, const float *v, size_t head_dim); \
     void ql_vec_##level##_kv_write_q8(const ql_kv *kv, size_t pos, const float *k, const float *v, size_t head_dim);  \
     void ql_vec_##level##_query_write_f32(const float *q, float scale, size_t lane, size_t head_dim, void *tile);     \
     void ql_vec_##level##_query_write_q8(const float *q, float scale, size_t lane, size_t head_dim, void *tile);      \
-    void ql_vec_##level##_attend_chunk_f32(const ql_kv *kv, const void *tile, size_t n_queries,                       \
-                                           const int32_t *n_visible, size_t chunk, size_t head_dim, float *partial);  \
-    void ql_vec_##level##_attend_chunk_q8(const ql_kv *kv, const void *tile, size_t n_queries,                        \
-                                          const int32_t *n_visible, size_t chunk, size_t head_dim, float *partial);   \
+    void ql_vec_##level##_attend_chunk_f32(QL_ATTEND_ARGUMENTS);                                                      \
+    void ql_vec_##level##_attend_chunk_q8(QL_ATTEND_ARGUMENTS);                                                       \
     void ql_vec_##level##_attend_merge(float *total, const float *partial, size_t head_dim);                          \
-    void ql_vec_##level##_attend_finish(const float *total, size_t head_dim, float *out);                             \
-    void ql_vec_##level##_exp(const float *x, size_t n, float *y)
+    void ql_vec_##level##_attend_finish(const float *total, size_t head_dim, float *out)
 
-// exp is in no table: it stands here for the tests. y may be x.
 QL_VEC_DECLARE(scalar);
 QL_VEC_DECLARE(avx2);
 QL_VEC_DECLARE(avx512);
@@ -32,8 +33,10 @@ QL_VEC_DECLARE(avx512);
 // Designated initializers of a ql_kernels: {.name = "scalar", QL_VEC_TABLE(scalar), .matmul = {...}, ...}
 #define QL_VEC_TABLE(level) QL_VEC_TABLE_(level) // expands a macro that names the level
 #define QL_VEC_TABLE_(level)                                                                         \
-    .rms_norm = ql_vec_##level##_rms_norm, .add = ql_vec_##level##_add,                              \
-    .silu_mul = ql_vec_##level##_silu_mul, .rope = ql_vec_##level##_rope,                            \
+    .rms_norm = ql_vec_##level##_rms_norm, .layer_norm = ql_vec_##level##_layer_norm,                \
+    .add = ql_vec_##level##_add, .exp = ql_vec_##level##_exp, .softcap = ql_vec_##level##_softcap,   \
+    .activate = {ql_vec_##level##_silu, ql_vec_##level##_gelu_tanh, ql_vec_##level##_gelu_erf},      \
+    .rope = ql_vec_##level##_rope,                                                                   \
     .kv_write = {ql_vec_##level##_kv_write_f32, ql_vec_##level##_kv_write_q8},                       \
     .query_write = {ql_vec_##level##_query_write_f32, ql_vec_##level##_query_write_q8},              \
     .attend_chunk = {ql_vec_##level##_attend_chunk_f32, ql_vec_##level##_attend_chunk_q8},           \

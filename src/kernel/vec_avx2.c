@@ -104,6 +104,7 @@ static inline vf vload_i8(const int8_t *p) { return pair(load8_i8(p), load8_i8(p
 
 #define QL_VEC(name) ql_vec_avx2_##name
 #include "kernel/vec_body.inc"
+#include "kernel/activation_body.inc"
 
 #define QK_QUERIES 4
 #define QK_PANELS(n) ((n) == 1 ? 4 : (n) == 2 ? 2 : 1)

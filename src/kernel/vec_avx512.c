@@ -55,6 +55,7 @@ static inline vf vload_i8(const int8_t *p)
 
 #define QL_VEC(name) ql_vec_avx512_##name
 #include "kernel/vec_body.inc"
+#include "kernel/activation_body.inc"
 
 #define QK_QUERIES 12
 #define QK_PANELS(n) ((n) <= 3 ? 4 : (n) <= 6 ? 2 : 1)

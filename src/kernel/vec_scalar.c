@@ -123,4 +123,5 @@ static inline void vstore_q8(int8_t *q, vf a)
 #define PV_QUERIES 1
 #define PV_WIDTH(n) 1
 #include "kernel/vec_body.inc"
+#include "kernel/activation_body.inc"
 #include "kernel/attend_body.inc"

@@ -201,7 +201,7 @@ typedef struct ql_row {
 
 typedef struct ql_forward ql_forward; // scratch memory and what the computation needs to know
 
-// QL_E_UNSUPPORTED when the configuration asks for what forward() does not compute.
+// Everything that a pass needs is allocated here.
 ql_code ql_forward_new(const ql_config *config, const ql_weights *weights, const ql_kernels *kernels, ql_pool *pool,
                        ql_kv_type kv_type, uint32_t max_length, ql_forward **forward, ql_error *err);
 void ql_forward_free(ql_forward *forward);

@@ -143,7 +143,7 @@ static void pack_matrix(const ql_bound *b, uint8_t *panels, uint8_t *scratch, si
         j.first_panel = panel;
         j.end_panel = panel + step < n_panels ? panel + step : n_panels;
         atomic_store(&j.next, panel);
-        ql_pool_run(o->pool, work, &j);
+        ql_pool_run(o->pool, ql_pool_size(o->pool), work, &j);
         release(b, j.first_panel, j.end_panel);
         sum->done += (j.end_panel - j.first_panel) * m->panel_bytes;
         if (o->progress)

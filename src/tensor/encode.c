@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "tensor/codecs.h"
+#include "tensor/encode_lanes.h"
 
 typedef struct v {
     float x[16];
@@ -25,7 +26,24 @@ static inline v v_div(v a, v b) { EACH(a.x[i_] / b.x[i_]); }
 static inline v v_min(v a, v b) { EACH(a.x[i_] < b.x[i_] ? a.x[i_] : b.x[i_]); } // b where either is NaN, as on x86
 static inline v v_max(v a, v b) { EACH(a.x[i_] > b.x[i_] ? a.x[i_] : b.x[i_]); }
 static inline v v_abs(v a) { EACH(fabsf(a.x[i_])); }
+static inline v v_fma(v a, v b, v c) { EACH(fmaf(a.x[i_], b.x[i_], c.x[i_])); }
 static inline v v_gt(v a, v b, v x, v y) { EACH(a.x[i_] > b.x[i_] ? x.x[i_] : y.x[i_]); }
+
+// Rows of n weights at in[lane], which may repeat, into columns.
+static inline void gather(lanes *t, const float *const in[LANES], int n)
+{
+    for (int lane = 0; lane < LANES; lane++)
+        for (int i = 0; i < n; i++)
+            t->x[i][lane] = in[lane][i];
+}
+
+// And back: whole numbers of 0..255 in columns to rows of n bytes.
+static inline void put_bytes(const float q[32][LANES], int n, uint8_t *out)
+{
+    for (int lane = 0; lane < LANES; lane++)
+        for (int i = 0; i < n; i++)
+            out[lane * n + i] = (uint8_t)(int)q[i][lane];
+}
 
 #define QL_ENCODE(type) ql_encode_##type
 #include "tensor/encode_body.inc"

@@ -63,3 +63,20 @@ ql_jval ql_j_call_method(ql_jinja *j, const ql_jmethod *method, const ql_jargs *
     ql_j_bind_args(j, def->name, def->params, def->required, args, a);
     return def->call(j, method->self, a);
 }
+
+int64_t ql_j_int_arg(ql_jinja *j, ql_jval v, int64_t missing, const char *what)
+{
+    int64_t i = missing;
+    ql_j_want(j, v);
+    if (v.type != QL_J_MISSING && !ql_j_as_index(v, &i))
+        ql_j_raise(j, "%s must be an integer, not %s", what, ql_j_type_name(v));
+    return i;
+}
+
+ql_jstr *ql_j_str_arg(ql_jinja *j, ql_jval v, const char *what)
+{
+    ql_j_want(j, v);
+    if (v.type != QL_J_STR)
+        ql_j_raise(j, "%s must be str, not %s", what, ql_j_type_name(v));
+    return v.u.s;
+}

@@ -57,6 +57,7 @@ bool ql_j_hash(ql_jinja *j, ql_jval v, uint32_t *hash)
             memcpy(hash, &v.u.f, sizeof *hash);
         return true;
     case QL_J_STR:
+    case QL_J_WIDE:
         if (!v.u.s->hash)
             ql_j_charge(j, v.u.s->len);
         *hash = ql_j_str_hash(v.u.s);

@@ -323,7 +323,14 @@ static void assign_name(ql_jinja *j, ql_jenv *env, const ql_jnode *target, ql_jv
     ql_j_at(j, target);
     if (slot->type != QL_J_NAMESPACE)
         ql_j_raise(j, "cannot assign attribute on non-namespace object");
+    ql_j_check_namespace_name(j, ql_j_strv(target->attr));
     ql_j_set(j, slot->u.dict, ql_j_strv(target->attr), v);
+}
+
+void ql_j_check_namespace_name(ql_jinja *j, ql_jval name)
+{
+    if (name.type == QL_J_STR && name.u.s->len && name.u.s->s[0] == '_')
+        ql_j_raise(j, "a namespace of a chat template has no names that begin with an underscore");
 }
 
 void ql_j_assign(ql_jinja *j, ql_jenv *env, const ql_jnode *target, ql_jval v)

@@ -20,6 +20,8 @@ ql_jenv *ql_j_env(ql_jinja *j, ql_jenv *outer, size_t n_slots);
 ql_jval ql_j_eval(ql_jinja *j, ql_jenv *env, const ql_jnode *node);
 ql_jval ql_j_eval_call(ql_jinja *j, ql_jenv *env, const ql_jnode *node, const ql_jval *caller); // caller: or NULL
 void ql_j_assign(ql_jinja *j, ql_jenv *env, const ql_jnode *target, ql_jval v);
+// Raises for a name that transformers refuses in a namespace.
+void ql_j_check_namespace_name(ql_jinja *j, ql_jval name);
 // A chain of filters on the text of a block.
 ql_jval ql_j_filter_text(ql_jinja *j, ql_jenv *env, const ql_jnode *filter, ql_jval text);
 void ql_j_enter_scope(ql_jinja *j, ql_jenv *env, const ql_jscope *scope);

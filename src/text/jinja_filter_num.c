@@ -7,27 +7,20 @@
 #include "text/jinja_object.h"
 #include "text/jinja_text.h"
 
-static int64_t int_arg(ql_jinja *j, ql_jval v, int64_t missing, const char *what)
-{
-    int64_t i = missing;
-    ql_j_want(j, v);
-    if (v.type != QL_J_MISSING && !ql_j_as_index(v, &i))
-        ql_j_raise(j, "%s must be an integer, not %s", what, ql_j_type_name(v));
-    return i;
-}
-
 static ql_jval f_int(ql_jinja *j, ql_jval *a)
 {
     int64_t i;
     double f;
     ql_j_want(j, a[0]);
+    if (a[0].type == QL_J_WIDE)
+        return a[0];
     if (ql_j_as_index(a[0], &i))
         return ql_j_tainted(ql_j_int(i), a[0].input);
     if (a[0].type == QL_J_FLOAT && !isnan(a[0].u.f))
         return ql_j_tainted(ql_j_float_to_int(j, a[0].u.f), a[0].input);
     if (a[0].type == QL_J_STR) {
         bool input = ql_j_any_input(a[0].u.s);
-        if (ql_j_parse_int(j, a[0].u.s, int_arg(j, a[2], 10, "base"), &i))
+        if (ql_j_parse_int(j, a[0].u.s, ql_j_int_arg(j, a[2], 10, "base"), &i))
             return ql_j_tainted(ql_j_int(i), input);
         if (ql_j_parse_float(j, a[0].u.s, &f) && isfinite(f)) // "42.23" is 42
             return ql_j_tainted(ql_j_float_to_int(j, f), input);
@@ -41,14 +34,14 @@ static ql_jval f_float(ql_jinja *j, ql_jval *a)
     ql_j_want(j, a[0]);
     if (ql_j_is_number(a[0]))
         return ql_j_tainted(ql_j_float(ql_j_as_double(a[0])), a[0].input);
-    if (a[0].type == QL_J_STR && ql_j_parse_float(j, a[0].u.s, &f))
+    if ((a[0].type == QL_J_STR || a[0].type == QL_J_WIDE) && ql_j_parse_float(j, a[0].u.s, &f))
         return ql_j_tainted(ql_j_float(f), ql_j_any_input(a[0].u.s));
     return a[1].type == QL_J_MISSING ? ql_j_float(0.0) : a[1];
 }
 
 static ql_jval want_number(ql_jinja *j, ql_jval v, const char *filter)
 {
-    ql_j_want(j, v);
+    ql_j_want_narrow(j, v);
     if (!ql_j_is_number(v))
         ql_j_raise(j, "%s: a number is required, not %s", filter, ql_j_type_name(v));
     return v;
@@ -65,7 +58,7 @@ static ql_jval f_abs(ql_jinja *j, ql_jval *a)
 static ql_jval f_round(ql_jinja *j, ql_jval *a)
 {
     ql_jval v = want_number(j, a[0], "round");
-    int64_t digits = int_arg(j, a[1], 0, "precision");
+    int64_t digits = ql_j_int_arg(j, a[1], 0, "precision");
     bool ceiling = ql_j_is_str(a[2], "ceil"), floored = ql_j_is_str(a[2], "floor");
     if (a[2].type != QL_J_MISSING && !ceiling && !floored && !ql_j_is_str(a[2], "common"))
         ql_j_raise(j, "method must be common, ceil or floor");

@@ -57,51 +57,34 @@ static ql_jval f_safe(ql_jinja *j, ql_jval *a)
     return ql_j_strv(ql_j_as_markup(j, ql_j_soft_str(j, a[0]), true));
 }
 
-static int64_t want_int(ql_jinja *j, ql_jval v, const char *what)
-{
-    int64_t i;
-    ql_j_want(j, v);
-    if (!ql_j_as_index(v, &i))
-        ql_j_raise(j, "%s must be an integer, not %s", what, ql_j_type_name(v));
-    return i;
-}
-
-static ql_jstr *want_str(ql_jinja *j, ql_jval v, const char *filter)
-{
-    ql_j_want(j, v);
-    if (v.type != QL_J_STR)
-        ql_j_raise(j, "%s: expected str, got %s", filter, ql_j_type_name(v));
-    return v.u.s;
-}
-
 static ql_jval f_trim(ql_jinja *j, ql_jval *a)
 {
     bool space = a[1].type == QL_J_MISSING || a[1].type == QL_J_NONE;
-    return ql_j_strv(ql_j_strip(j, ql_j_soft_str(j, a[0]), space ? NULL : want_str(j, a[1], "trim"), true, true));
+    return ql_j_strv(ql_j_strip(j, ql_j_soft_str(j, a[0]), space ? NULL : ql_j_str_arg(j, a[1], "chars"), true, true));
 }
 
 static ql_jval f_replace(ql_jinja *j, ql_jval *a)
 {
     bool all = a[3].type == QL_J_MISSING || a[3].type == QL_J_NONE;
     return ql_j_strv(ql_j_replace(j, ql_j_to_str(j, a[0]), ql_j_to_str(j, a[1]), ql_j_to_str(j, a[2]),
-                                  all ? -1 : want_int(j, a[3], "count")));
+                                  all ? -1 : ql_j_int_arg(j, a[3], 0, "count")));
 }
 
 static ql_jval f_center(ql_jinja *j, ql_jval *a)
 {
-    int64_t width = a[1].type == QL_J_MISSING ? 80 : want_int(j, a[1], "width");
+    int64_t width = ql_j_int_arg(j, a[1], 80, "width");
     return ql_j_strv(ql_j_center(j, ql_j_soft_str(j, a[0]), width, ql_j_cstr(j, " ")));
 }
 
 static ql_jval f_indent(ql_jinja *j, ql_jval *a)
 {
-    const ql_jstr *s = want_str(j, a[0], "indent"), *indent;
+    const ql_jstr *s = ql_j_str_arg(j, a[0], "the value"), *indent;
     if (a[1].type == QL_J_STR) {
         indent = a[1].u.s;
     } else {
         ql_jbuild spaces;
         ql_j_build(j, &spaces);
-        ql_j_put_spaces(&spaces, a[1].type == QL_J_MISSING ? 4 : want_int(j, a[1], "width"));
+        ql_j_put_spaces(&spaces, ql_j_int_arg(j, a[1], 4, "width"));
         indent = ql_j_take(&spaces);
     }
     bool first = ql_j_truth(a[2]), blank = ql_j_truth(a[3]);
@@ -122,9 +105,9 @@ static ql_jval f_indent(ql_jinja *j, ql_jval *a)
 
 static ql_jval f_truncate(ql_jinja *j, ql_jval *a)
 {
-    int64_t length = a[1].type == QL_J_MISSING ? 255 : want_int(j, a[1], "length");
-    int64_t leeway = a[4].type == QL_J_MISSING || a[4].type == QL_J_NONE ? 5 : want_int(j, a[4], "leeway");
-    const ql_jstr *end = a[3].type == QL_J_MISSING ? ql_j_cstr(j, "...") : want_str(j, a[3], "truncate");
+    int64_t length = ql_j_int_arg(j, a[1], 255, "length");
+    int64_t leeway = a[4].type == QL_J_MISSING || a[4].type == QL_J_NONE ? 5 : ql_j_int_arg(j, a[4], 0, "leeway");
+    const ql_jstr *end = a[3].type == QL_J_MISSING ? ql_j_cstr(j, "...") : ql_j_str_arg(j, a[3], "end");
     if (length < (int64_t)end->n_chars)
         ql_j_raise(j, "truncate: expected length >= %u, got %lld", end->n_chars, (long long)length);
     if (leeway < 0)
@@ -134,7 +117,7 @@ static ql_jval f_truncate(ql_jinja *j, ql_jval *a)
         ql_j_raise(j, "object of type '%s' has no len()", ql_j_type_name(a[0]));
     if (length > QL_J_MAX_TEXT || leeway > QL_J_MAX_TEXT || len <= length + leeway)
         return a[0];
-    const ql_jstr *s = want_str(j, a[0], "truncate");
+    const ql_jstr *s = ql_j_str_arg(j, a[0], "the value");
     s = ql_j_sub(j, s, 0, ql_j_offset(j, s, (size_t)(length - end->n_chars)));
     if (!ql_j_truth(a[2])) {
         size_t space = ql_j_rfind(j, s, 0, s->len, ql_j_cstr(j, " "));
@@ -160,12 +143,12 @@ static ql_jval f_wordcount(ql_jinja *j, ql_jval *a)
 
 static ql_jval f_wordwrap(ql_jinja *j, ql_jval *a)
 {
-    ql_jwrap wrap = {.width = a[1].type == QL_J_MISSING ? 79 : want_int(j, a[1], "width"),
+    ql_jwrap wrap = {.width = ql_j_int_arg(j, a[1], 79, "width"),
                      .break_words = a[2].type == QL_J_MISSING || ql_j_truth(a[2]),
                      .break_hyphens = a[4].type == QL_J_MISSING || ql_j_truth(a[4])};
     bool own = a[3].type != QL_J_MISSING && a[3].type != QL_J_NONE;
-    const ql_jstr *newline = own ? want_str(j, a[3], "wordwrap") : ql_j_cstr(j, "\n");
-    const ql_jlist *lines = ql_j_split_lines(j, want_str(j, a[0], "wordwrap"), false);
+    const ql_jstr *newline = own ? ql_j_str_arg(j, a[3], "wrapstring") : ql_j_cstr(j, "\n");
+    const ql_jlist *lines = ql_j_split_lines(j, ql_j_str_arg(j, a[0], "the value"), false);
     ql_jbuild b;
     ql_j_build(j, &b);
     for (size_t i = 0; i < lines->n; i++) {
@@ -251,7 +234,7 @@ static ql_jval f_xmlattr(ql_jinja *j, ql_jval *a)
         const ql_jentry *entry = &a[0].u.dict->entries[i];
         if (entry->value.type == QL_J_NONE || entry->value.type == QL_J_UNDEFINED)
             continue;
-        const ql_jstr *key = want_str(j, entry->key, "xmlattr");
+        const ql_jstr *key = ql_j_str_arg(j, entry->key, "a key");
         for (size_t k = 0; k < key->len; k++)
             if (memchr(" \t\n\r\f\v/>=", key->s[k], 9))
                 ql_j_raise(j, "invalid character in attribute name");

@@ -6,7 +6,7 @@
 #include "text/jinja_filter.h"
 #include "text/jinja_text.h"
 
-enum { MAX_RANGE = 100000, MAX_TIME_FORMAT = 1000 };
+enum { MAX_TIME_FORMAT = 1000 };
 
 static ql_jval call_range(ql_jinja *j, const ql_jargs *args)
 {
@@ -26,8 +26,8 @@ static ql_jval call_range(ql_jinja *j, const ql_jargs *args)
     __int128 distance = r.step > 0 ? (__int128)r.stop - r.start : (__int128)r.start - r.stop;
     __int128 stride = r.step > 0 ? r.step : -(__int128)r.step;
     __int128 len = distance <= 0 ? 0 : (distance - 1) / stride + 1;
-    if (len > MAX_RANGE)
-        ql_j_raise(j, "range too big: the sandbox blocks ranges of more than %d items", MAX_RANGE);
+    if (len > QL_J_MAX_RANGE)
+        ql_j_range_limit(j);
     r.len = (int64_t)len;
     ql_jrange *range = QL_J_NEW(j, ql_jrange);
     *range = r;
@@ -67,7 +67,10 @@ static ql_jval call_dict(ql_jinja *j, const ql_jargs *args) { return ql_j_dictv(
 
 static ql_jval call_namespace(ql_jinja *j, const ql_jargs *args)
 {
-    return (ql_jval){.type = QL_J_NAMESPACE, .u.dict = make_dict(j, args)};
+    ql_jdict *dict = make_dict(j, args);
+    for (size_t i = 0; i < dict->n; i++)
+        ql_j_check_namespace_name(j, dict->entries[i].key);
+    return (ql_jval){.type = QL_J_NAMESPACE, .u.dict = dict};
 }
 
 static ql_jval call_cycler(ql_jinja *j, const ql_jargs *args)

@@ -63,7 +63,7 @@ static void put_simple(writer *w, ql_jval v)
         ql_j_put_cstr(w->b, "null", v.input);
     else if (v.type == QL_J_BOOL)
         ql_j_put_cstr(w->b, v.u.b ? "true" : "false", v.input);
-    else if (v.type == QL_J_INT)
+    else if (v.type == QL_J_INT || v.type == QL_J_WIDE)
         ql_j_put_value(w->b, v);
     else if (v.type == QL_J_FLOAT)
         put_float(w, v);

@@ -243,12 +243,16 @@ static size_t lex_number(lexer *x, size_t at)
     if (!real)
         end = integer_end(x, at);
     ql_jstr *text = ql_j_str(x->j, x->s + at, end - at, false);
+    bool decimal = text->s[0] != '0';
+    for (size_t i = 0; i < text->len; i++)
+        decimal = decimal && text->s[i] >= '0' && text->s[i] <= '9';
     double f = 0;
     int64_t i = 0;
     locate(x, at);
-    if (real ? !ql_j_parse_float(x->j, text, &f) : !ql_j_parse_int(x->j, text, 0, &i))
+    if (real ? !ql_j_parse_float(x->j, text, &f) : !decimal && !ql_j_parse_int(x->j, text, 0, &i))
         ql_j_raise(x->j, "number too long");
-    push(x, real ? QL_J_T_NUMBER : QL_J_T_INTEGER, at, real ? ql_j_float(f) : ql_j_int(i));
+    push(x, real ? QL_J_T_NUMBER : QL_J_T_INTEGER, at,
+         real ? ql_j_float(f) : decimal ? ql_j_int_of_digits(x->j, text->s, text->len, false) : ql_j_int(i));
     return end;
 }
 

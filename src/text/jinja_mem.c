@@ -38,7 +38,7 @@ void ql_j_free(ql_jinja *j)
 static ql_jchunk *new_chunk(ql_jinja *j, size_t size)
 {
     if (size > QL_J_MAX_MEMORY - j->memory)
-        ql_j_raise(j, "memory limit %d MB", QL_J_MAX_MEMORY >> 20);
+        ql_j_memory_limit(j);
     ql_jchunk *chunk = malloc(sizeof *chunk + size);
     if (!chunk)
         ql_j_escape(j, ql_fail_memory(j->err, size));
@@ -51,7 +51,7 @@ static ql_jchunk *new_chunk(ql_jinja *j, size_t size)
 void *ql_j_alloc(ql_jinja *j, size_t n)
 {
     if (n > QL_J_MAX_MEMORY)
-        ql_j_raise(j, "memory limit %d MB", QL_J_MAX_MEMORY >> 20);
+        ql_j_memory_limit(j);
     n = (n + 15) & ~(size_t)15;
     if (n <= (size_t)(j->end - j->at)) {
         void *p = j->at;
@@ -83,7 +83,7 @@ void *ql_j_array(ql_jinja *j, size_t n, size_t size)
 {
     uint64_t bytes;
     if (!ql_mul_u64(n, size, &bytes) || bytes > QL_J_MAX_MEMORY)
-        ql_j_raise(j, "memory limit %d MB", QL_J_MAX_MEMORY >> 20);
+        ql_j_memory_limit(j);
     return ql_j_alloc(j, (size_t)bytes);
 }
 
@@ -116,8 +116,22 @@ void ql_j_raise(ql_jinja *j, const char *fmt, ...)
     ql_j_escape(j, ql_fail(j->err, QL_E_TEMPLATE, "chat_template:%u:%u: %s", j->line, j->col, message));
 }
 
-void ql_j_step_limit(ql_jinja *j) { ql_j_raise(j, "step limit %d", QL_J_MAX_STEPS); }
+// A limit that a template passes with the shortest chat is worth telling when the model is opened.
+__attribute__((noreturn)) static void raise_limit(ql_jinja *j, const char *what, int limit, const char *unit)
+{
+    j->limited = true;
+    ql_j_raise(j, "%s %d%s", what, limit, unit);
+}
 
-void ql_j_depth_limit(ql_jinja *j) { ql_j_raise(j, "call depth %d", QL_J_MAX_CALLS); }
+void ql_j_step_limit(ql_jinja *j) { raise_limit(j, "step limit", QL_J_MAX_STEPS, ""); }
 
-void ql_j_text_limit(ql_jinja *j) { ql_j_raise(j, "output limit %d MB", QL_J_MAX_TEXT >> 20); }
+void ql_j_depth_limit(ql_jinja *j) { raise_limit(j, "call depth", QL_J_MAX_CALLS, ""); }
+
+void ql_j_text_limit(ql_jinja *j) { raise_limit(j, "output limit", QL_J_MAX_TEXT >> 20, " MB"); }
+
+void ql_j_memory_limit(ql_jinja *j) { raise_limit(j, "memory limit", QL_J_MAX_MEMORY >> 20, " MB"); }
+
+void ql_j_range_limit(ql_jinja *j)
+{
+    raise_limit(j, "range too big: the sandbox blocks ranges of more than", QL_J_MAX_RANGE, " items");
+}

@@ -14,6 +14,7 @@ enum {
     QL_J_MAX_STEPS = 1000000,
     QL_J_MAX_TEXT = 4 << 20,    // bytes of the output and of any string
     QL_J_MAX_MEMORY = 32 << 20, // bytes of one run
+    QL_J_MAX_RANGE = 100000,    // as jinja2's sandbox
     QL_J_MAX_CALLS = 128,       // macros in macros
     QL_J_MAX_NESTING = 200,     // of the source
     QL_J_MAX_CHAIN = 1000,      // operators in one chain, which nests the tree but not the source
@@ -31,6 +32,7 @@ typedef struct ql_jinja {
     int64_t steps;      // left
     uint32_t depth;     // C calls of the evaluator under way
     uint32_t calls;     // macro calls under way
+    bool limited;       // the error is one of the limits
 
     struct ql_jchunk *chunks;
     char *at, *end; // room left in the newest chunk
@@ -41,6 +43,7 @@ typedef struct ql_jinja {
     struct ql_jdict *variables; // what the caller gives and the globals
     struct ql_jdict *exported;  // top-level assignments; NULL when no {% block %} can see them
     struct ql_jbuild *out;      // where output goes now
+    bool chat; // messages are made as transformers' apply_chat_template does
     bool has_now;
     int64_t now;
 } ql_jinja;
@@ -66,6 +69,8 @@ __attribute__((noreturn)) void ql_j_escape(ql_jinja *j, ql_code code);
 __attribute__((noreturn)) void ql_j_step_limit(ql_jinja *j);
 __attribute__((noreturn)) void ql_j_depth_limit(ql_jinja *j);
 __attribute__((noreturn)) void ql_j_text_limit(ql_jinja *j);
+__attribute__((noreturn)) void ql_j_memory_limit(ql_jinja *j);
+__attribute__((noreturn)) void ql_j_range_limit(ql_jinja *j);
 
 static inline void ql_j_step(ql_jinja *j)
 {

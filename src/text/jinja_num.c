@@ -289,6 +289,20 @@ bool ql_j_parse_int(ql_jinja *j, const ql_jstr *s, int64_t base, int64_t *out)
     return true;
 }
 
+ql_jval ql_j_int_of_digits(ql_jinja *j, const char *digits, size_t n, bool input)
+{
+    bool negative = *digits == '-', overflow = false;
+    int64_t value = 0;
+    for (size_t i = negative; i < n; i++)
+        overflow = overflow || __builtin_mul_overflow(value, (int64_t)10, &value) ||
+                   __builtin_sub_overflow(value, (int64_t)(digits[i] - '0'), &value);
+    if (!negative)
+        overflow = overflow || __builtin_sub_overflow((int64_t)0, value, &value);
+    if (!overflow)
+        return ql_j_tainted(ql_j_int(value), input);
+    return (ql_jval){.type = QL_J_WIDE, .input = input, .u.s = ql_j_str(j, digits, n, input)};
+}
+
 bool ql_j_parse_float(ql_jinja *j, const ql_jstr *s, double *out)
 {
     char text[1024], digits[1024];

@@ -16,6 +16,9 @@ ql_jval ql_j_float_to_int(ql_jinja *j, double f); // toward zero; raises for inf
 bool ql_j_parse_int(ql_jinja *j, const ql_jstr *s, int64_t base, int64_t *out);
 bool ql_j_parse_float(ql_jinja *j, const ql_jstr *s, double *out);
 
+// A plain decimal integer: '-' or none, and digits.
+ql_jval ql_j_int_of_digits(ql_jinja *j, const char *digits, size_t n, bool input);
+
 // repr(float) into out.
 enum { QL_J_FLOAT_TEXT = 32 };
 void ql_j_float_repr(double f, char out[QL_J_FLOAT_TEXT]);

@@ -19,7 +19,7 @@ static ql_jval repeat(ql_jinja *j, ql_jval seq, ql_jval times)
     if (n < 0 || list->n == 0)
         n = 0;
     if (n > QL_J_MAX_MEMORY / (int64_t)sizeof(ql_jval) / (int64_t)(list->n ? list->n : 1))
-        ql_j_raise(j, "memory limit %d MB", QL_J_MAX_MEMORY >> 20);
+        ql_j_memory_limit(j);
     ql_jlist *out = ql_j_list(j, list->n * (size_t)n);
     ql_j_charge(j, list->n * (size_t)n * sizeof(ql_jval));
     for (int64_t i = 0; i < n; i++)
@@ -51,8 +51,8 @@ ql_jval ql_j_operate(ql_jinja *j, int op, ql_jval a, ql_jval b)
     static const char *const signs[] = {"+", "-", "*", "/", "//", "%", "**"};
     if (op == QL_J_MOD && a.type == QL_J_STR)
         return ql_j_percent(j, a.u.s, b);
-    ql_j_want(j, a);
-    ql_j_want(j, b);
+    ql_j_want_narrow(j, a);
+    ql_j_want_narrow(j, b);
     if (ql_j_is_number(a) && ql_j_is_number(b))
         return ql_j_arith(j, (ql_jop)op, a, b);
     if (op == QL_J_ADD && a.type == b.type && is_sequence(a))

@@ -92,6 +92,9 @@ static void put_scalar(ql_jbuild *b, ql_jval v)
     case QL_J_INT:
         ql_j_put_fmt(b, v.input, "%lld", (long long)v.u.i);
         break;
+    case QL_J_WIDE:
+        ql_j_put_str(b, v.u.s);
+        break;
     case QL_J_FLOAT:
         ql_j_float_repr(v.u.f, text);
         ql_j_put_cstr(b, text, v.input);

@@ -15,17 +15,22 @@ size_t ql_j_count_chars(const char *s, size_t n)
     return chars;
 }
 
-static ql_jstr *new_str(ql_jinja *j, const char *s, size_t len, bool input)
+ql_jstr *ql_j_view(ql_jinja *j, const char *s, size_t len, bool ascii, bool input)
 {
     if (len > QL_J_MAX_TEXT)
         ql_j_text_limit(j);
     ql_jstr *str = QL_J_NEW(j, ql_jstr);
     str->s = s;
     str->len = (uint32_t)len;
-    str->n_chars = (uint32_t)ql_j_count_chars(s, len);
+    str->n_chars = ascii ? (uint32_t)len : (uint32_t)ql_j_count_chars(s, len);
     str->input = input;
     ql_j_charge(j, len);
     return str;
+}
+
+static ql_jstr *new_str(ql_jinja *j, const char *s, size_t len, bool input)
+{
+    return ql_j_view(j, s, len, false, input);
 }
 
 ql_jstr *ql_j_str(ql_jinja *j, const char *bytes, size_t len, bool input)

@@ -28,6 +28,7 @@ typedef struct ql_jstr {
 } ql_jstr;
 
 ql_jstr *ql_j_str(ql_jinja *j, const char *bytes, size_t len, bool input); // copies
+ql_jstr *ql_j_view(ql_jinja *j, const char *bytes, size_t len, bool ascii, bool input); // not copied
 ql_jstr *ql_j_cstr(ql_jinja *j, const char *string);                       // of the template, not copied
 ql_jstr *ql_j_concat(ql_jinja *j, const ql_jstr *a, const ql_jstr *b);     // plain, whatever a and b are
 ql_jstr *ql_j_plain(ql_jinja *j, const ql_jstr *s);                        // s itself, or without the markup flag

@@ -4,25 +4,6 @@
 #include "text/jinja_object.h"
 #include "text/jinja_text.h"
 
-static ql_jstr *want_str(ql_jinja *j, ql_jval v, const char *what)
-{
-    ql_j_want(j, v);
-    if (v.type != QL_J_STR)
-        ql_j_raise(j, "%s must be str, not %s", what, ql_j_type_name(v));
-    return v.u.s;
-}
-
-static int64_t want_int(ql_jinja *j, ql_jval v, int64_t missing)
-{
-    int64_t i;
-    if (v.type == QL_J_MISSING)
-        return missing;
-    ql_j_want(j, v);
-    if (!ql_j_as_index(v, &i))
-        ql_j_raise(j, "'%s' object cannot be interpreted as an integer", ql_j_type_name(v));
-    return i;
-}
-
 static ql_jval finish(ql_jbuild *b, ql_jval self)
 {
     return ql_j_strv(ql_j_as_markup(b->j, ql_j_take(b), self.u.s->markup));
@@ -109,7 +90,7 @@ ql_jstr *ql_j_strip(ql_jinja *j, const ql_jstr *s, const ql_jstr *chars, bool le
 static ql_jval strip(ql_jinja *j, ql_jval self, ql_jval chars, bool left, bool right)
 {
     bool space = chars.type == QL_J_MISSING || chars.type == QL_J_NONE;
-    return ql_j_strv(ql_j_strip(j, self.u.s, space ? NULL : want_str(j, chars, "strip arg"), left, right));
+    return ql_j_strv(ql_j_strip(j, self.u.s, space ? NULL : ql_j_str_arg(j, chars, "strip arg"), left, right));
 }
 
 static ql_jval m_strip(ql_jinja *j, ql_jval self, ql_jval *a) { return strip(j, self, a[0], true, true); }
@@ -122,7 +103,7 @@ static ql_jval m_rstrip(ql_jinja *j, ql_jval self, ql_jval *a) { return strip(j,
 static size_t search(ql_jinja *j, ql_jval self, ql_jval *a, bool last)
 {
     size_t from, to;
-    const ql_jstr *needle = want_str(j, a[0], "the text to find");
+    const ql_jstr *needle = ql_j_str_arg(j, a[0], "the text to find");
     ql_j_char_range(j, self.u.s, a[1], a[2], &from, &to);
     int64_t start;
     if (needle->len == 0 && ql_j_as_index(a[1], &start) && start > (int64_t)self.u.s->n_chars)
@@ -145,7 +126,7 @@ static ql_jval m_rindex(ql_jinja *j, ql_jval self, ql_jval *a) { return position
 
 static ql_jval m_count(ql_jinja *j, ql_jval self, ql_jval *a)
 {
-    const ql_jstr *s = self.u.s, *needle = want_str(j, a[0], "the text to count");
+    const ql_jstr *s = self.u.s, *needle = ql_j_str_arg(j, a[0], "the text to count");
     size_t from, to;
     int64_t n = 0, start;
     ql_j_char_range(j, s, a[1], a[2], &from, &to);
@@ -160,7 +141,7 @@ static ql_jval m_count(ql_jinja *j, ql_jval self, ql_jval *a)
 
 static bool affix(ql_jinja *j, ql_jval self, ql_jval v, size_t from, size_t to, bool end)
 {
-    const ql_jstr *s = self.u.s, *part = want_str(j, v, "a prefix or suffix");
+    const ql_jstr *s = self.u.s, *part = ql_j_str_arg(j, v, "a prefix or suffix");
     ql_j_charge(j, part->len);
     return part->len <= to - from && memcmp(s->s + (end ? to - part->len : from), part->s, part->len) == 0;
 }
@@ -282,10 +263,10 @@ static ql_jlist *split_by(ql_jinja *j, const ql_jstr *s, const ql_jstr *sep, int
 
 static ql_jval split(ql_jinja *j, ql_jval self, ql_jval *a, bool last)
 {
-    int64_t max = want_int(j, a[1], -1);
+    int64_t max = ql_j_int_arg(j, a[1], -1, "maxsplit");
     if (a[0].type == QL_J_MISSING || a[0].type == QL_J_NONE)
         return ql_j_listv(last ? rsplit_space(j, self.u.s, max) : split_space(j, self.u.s, max));
-    return ql_j_listv(split_by(j, self.u.s, want_str(j, a[0], "the separator"), max, last));
+    return ql_j_listv(split_by(j, self.u.s, ql_j_str_arg(j, a[0], "the separator"), max, last));
 }
 
 static ql_jval m_split(ql_jinja *j, ql_jval self, ql_jval *a) { return split(j, self, a, false); }
@@ -321,7 +302,7 @@ static ql_jval m_splitlines(ql_jinja *j, ql_jval self, ql_jval *a)
 
 static ql_jval partition(ql_jinja *j, ql_jval self, ql_jval *a, bool last)
 {
-    const ql_jstr *s = self.u.s, *sep = want_str(j, a[0], "the separator");
+    const ql_jstr *s = self.u.s, *sep = ql_j_str_arg(j, a[0], "the separator");
     if (sep->len == 0)
         ql_j_raise(j, "empty separator");
     size_t at = last ? ql_j_rfind(j, s, 0, s->len, sep) : ql_j_find(j, s, 0, s->len, sep);
@@ -388,17 +369,18 @@ ql_jstr *ql_j_replace(ql_jinja *j, const ql_jstr *s, const ql_jstr *from, const 
 
 static ql_jval m_replace(ql_jinja *j, ql_jval self, ql_jval *a)
 {
-    const ql_jstr *to = want_str(j, a[1], "replace() argument 2");
+    const ql_jstr *to = ql_j_str_arg(j, a[1], "replace() argument 2");
     if (self.u.s->markup)
         to = ql_j_escape_html(j, a[1]);
-    return ql_j_strv(ql_j_replace(j, self.u.s, want_str(j, a[0], "replace() argument 1"), to, want_int(j, a[2], -1)));
+    const ql_jstr *from = ql_j_str_arg(j, a[0], "replace() argument 1");
+    return ql_j_strv(ql_j_replace(j, self.u.s, from, to, ql_j_int_arg(j, a[2], -1, "count")));
 }
 
 static const ql_jstr *want_fill(ql_jinja *j, ql_jval v)
 {
     if (v.type == QL_J_MISSING)
         return ql_j_cstr(j, " ");
-    const ql_jstr *fill = want_str(j, v, "the fill character");
+    const ql_jstr *fill = ql_j_str_arg(j, v, "the fill character");
     if (fill->n_chars != 1)
         ql_j_raise(j, "the fill character must be exactly one character long");
     return fill;
@@ -424,12 +406,12 @@ ql_jstr *ql_j_center(ql_jinja *j, const ql_jstr *s, int64_t width, const ql_jstr
 
 static ql_jval m_center(ql_jinja *j, ql_jval self, ql_jval *a)
 {
-    return ql_j_strv(ql_j_center(j, self.u.s, want_int(j, a[0], 0), want_fill(j, a[1])));
+    return ql_j_strv(ql_j_center(j, self.u.s, ql_j_int_arg(j, a[0], 0, "width"), want_fill(j, a[1])));
 }
 
 static ql_jval justify(ql_jinja *j, ql_jval self, ql_jval *a, bool right)
 {
-    int64_t width = want_int(j, a[0], 0), room = width > self.u.s->n_chars ? width - self.u.s->n_chars : 0;
+    int64_t width = ql_j_int_arg(j, a[0], 0, "width"), room = width > self.u.s->n_chars ? width - self.u.s->n_chars : 0;
     return ql_j_strv(pad(j, self.u.s, right ? room : 0, right ? 0 : room, want_fill(j, a[1])));
 }
 
@@ -439,7 +421,7 @@ static ql_jval m_rjust(ql_jinja *j, ql_jval self, ql_jval *a) { return justify(j
 static ql_jval m_zfill(ql_jinja *j, ql_jval self, ql_jval *a)
 {
     const ql_jstr *s = self.u.s;
-    int64_t width = want_int(j, a[0], 0);
+    int64_t width = ql_j_int_arg(j, a[0], 0, "width");
     size_t sign = s->len && (s->s[0] == '+' || s->s[0] == '-');
     ql_jbuild b;
     ql_j_build(j, &b);
@@ -452,7 +434,7 @@ static ql_jval m_zfill(ql_jinja *j, ql_jval self, ql_jval *a)
 static ql_jval m_expandtabs(ql_jinja *j, ql_jval self, ql_jval *a)
 {
     const ql_jstr *s = self.u.s;
-    int64_t size = want_int(j, a[0], 8), column = 0;
+    int64_t size = ql_j_int_arg(j, a[0], 8, "tabsize"), column = 0;
     size_t n;
     ql_jbuild b;
     ql_j_build(j, &b);

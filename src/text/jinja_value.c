@@ -50,11 +50,14 @@ void ql_j_raise_undef(ql_jinja *j, ql_jval v)
     ql_j_raise(j, "'%.*s' is undefined", n, undef->name->s);
 }
 
+void ql_j_raise_wide(ql_jinja *j) { ql_j_raise(j, "an integer beyond 64 bits: it can only be printed here"); }
+
 const char *ql_j_type_name(ql_jval v)
 {
     static const char *const names[] = {
         [QL_J_MISSING] = "missing",    [QL_J_UNDEFINED] = "Undefined", [QL_J_NONE] = "NoneType",
         [QL_J_BOOL] = "bool",          [QL_J_INT] = "int",             [QL_J_FLOAT] = "float",
+        [QL_J_WIDE] = "int",
         [QL_J_STR] = "str",            [QL_J_LIST] = "list",           [QL_J_TUPLE] = "tuple",
         [QL_J_DICT] = "dict",          [QL_J_RANGE] = "range",         [QL_J_NAMESPACE] = "Namespace",
         [QL_J_METHOD] = "method",      [QL_J_FUNC] = "function",       [QL_J_MACRO] = "Macro",
@@ -222,6 +225,7 @@ static bool equal(ql_jinja *j, ql_jval a, ql_jval b, int depth)
     case QL_J_UNDEFINED:
         return true;
     case QL_J_STR:
+    case QL_J_WIDE:
         ql_j_charge(j, a.u.s->len == b.u.s->len ? a.u.s->len : 0);
         return ql_j_str_equal(a.u.s, b.u.s);
     case QL_J_LIST:
@@ -253,8 +257,8 @@ static bool compare(ql_jinja *j, ql_jorder op, ql_jval a, ql_jval b, int depth)
     ql_j_step(j);
     if (depth > QL_J_MAX_VALUE_DEPTH)
         ql_j_raise(j, "a value is nested more than %d deep", QL_J_MAX_VALUE_DEPTH);
-    ql_j_want(j, a);
-    ql_j_want(j, b);
+    ql_j_want_narrow(j, a);
+    ql_j_want_narrow(j, b);
     if (ql_j_is_number(a) && ql_j_is_number(b))
         return holds(op, compare_numbers(a, b));
     if (a.type == QL_J_STR && b.type == QL_J_STR) {

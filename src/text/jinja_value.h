@@ -13,6 +13,7 @@ typedef enum ql_jtype {
     QL_J_NONE,
     QL_J_BOOL,
     QL_J_INT,
+    QL_J_WIDE, // an int beyond 64 bits: its digits in u.s; it prints and is equal to itself, nothing else
     QL_J_FLOAT,
     QL_J_STR,
     QL_J_LIST,
@@ -139,15 +140,26 @@ static inline ql_jval ql_j_iterv(ql_jiter *iter) { return (ql_jval){.type = QL_J
 static inline ql_jval ql_j_missing(void) { return (ql_jval){.type = QL_J_MISSING}; }
 static inline ql_jval ql_j_tainted(ql_jval v, bool input) { v.input = input; return v; }
 
+// An argument that must be an int (or left out: missing), or a str. what: "width".
+int64_t ql_j_int_arg(ql_jinja *j, ql_jval v, int64_t missing, const char *what);
+ql_jstr *ql_j_str_arg(ql_jinja *j, ql_jval v, const char *what);
+
 ql_jval ql_j_undef_hint(ql_jinja *j, const char *hint); // hint lives as long as the run
 ql_jval ql_j_undef_name(ql_jinja *j, const ql_jstr *name);
 ql_jval ql_j_undef_attr(ql_jinja *j, ql_jval owner, ql_jval name, bool unsafe);
 __attribute__((noreturn)) void ql_j_raise_undef(ql_jinja *j, ql_jval v);
-// Raises if v is undefined.
+// Raises if v is undefined; ql_j_want_narrow also if it is an int that only prints.
+__attribute__((noreturn)) void ql_j_raise_wide(ql_jinja *j);
 static inline void ql_j_want(ql_jinja *j, ql_jval v)
 {
     if (v.type == QL_J_UNDEFINED)
         ql_j_raise_undef(j, v);
+}
+static inline void ql_j_want_narrow(ql_jinja *j, ql_jval v)
+{
+    ql_j_want(j, v);
+    if (v.type == QL_J_WIDE)
+        ql_j_raise_wide(j);
 }
 
 const char *ql_j_type_name(ql_jval v);

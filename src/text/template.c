@@ -87,8 +87,7 @@ static void add_globals(ql_jinja *j, const ql_template *tmpl)
 }
 
 // The setjmp of rendering. The text stays in the memory of j.
-static ql_code run(ql_jinja *j, const ql_template *tmpl, const ql_jinput *input, bool add_generation_prompt,
-                   ql_jbuild *out)
+static ql_code run(ql_jinja *j, const ql_template *tmpl, const ql_render *render, ql_jbuild *out)
 {
     if (setjmp(j->failed))
         return j->code;
@@ -98,7 +97,7 @@ static ql_code run(ql_jinja *j, const ql_template *tmpl, const ql_jinput *input,
     j->variables = ql_j_dict(j);
     j->exported = tmpl->n_blocks ? ql_j_dict(j) : NULL;
     add_globals(j, tmpl);
-    ql_j_add_input(j, j->variables, input, add_generation_prompt);
+    ql_j_add_input(j, j->variables, render);
     j->steps = QL_J_MAX_STEPS; // large messages leave all steps to the template
     ql_jenv *env = ql_j_env(j, NULL, tmpl->n_slots);
     ql_j_enter_scope(j, env, &tmpl->scope);
@@ -122,24 +121,52 @@ static ql_code deliver(const ql_jbuild *out, ql_buf *text, ql_buf *origin, ql_er
     return text->failed || (origin && origin->failed) ? ql_fail_memory(err, out->len) : QL_OK;
 }
 
-ql_code ql_template_render_buf(const ql_template *tmpl, const ql_render *render, ql_buf *text, ql_buf *origin,
-                               ql_error *err)
+// limited: NULL, or told whether an error was one of the limits.
+static ql_code render_to(const ql_template *tmpl, const ql_render *render, bool chat, ql_buf *text, ql_buf *origin,
+                         bool *limited, ql_error *err)
 {
-    ql_jinput input = {0};
     ql_jinja j;
     ql_jbuild out;
     locale_t own = uselocale(newlocale(LC_ALL_MASK, "C", (locale_t)0));
     ql_j_start(&j, err);
+    j.chat = chat;
     j.has_now = render->has_now;
     j.now = render->now;
-    ql_code code = ql_j_parse_input(render, &input, err);
-    if (code == QL_OK)
-        code = run(&j, tmpl, &input, render->add_generation_prompt, &out);
+    ql_code code = run(&j, tmpl, render, &out);
     if (code == QL_OK)
         code = deliver(&out, text, origin, err);
-    ql_j_free_input(&input);
+    if (limited)
+        *limited = j.limited;
     ql_j_free(&j);
     uselocale(own);
+    return code;
+}
+
+ql_code ql_template_render_buf(const ql_template *tmpl, const ql_render *render, ql_buf *text, ql_buf *origin,
+                               ql_error *err)
+{
+    return render_to(tmpl, render, false, text, origin, NULL, err);
+}
+
+ql_code ql_template_render_chat(const ql_template *tmpl, const ql_render *render, ql_buf *text, ql_buf *origin,
+                                ql_error *err)
+{
+    return render_to(tmpl, render, true, text, origin, NULL, err);
+}
+
+ql_code ql_template_probe(const ql_template *tmpl, ql_error *err)
+{
+    ql_buf text = {0};
+    bool limited = false;
+    ql_error problem = {0};
+    ql_render render = {.messages = "[{\"role\": \"user\", \"content\": \"Hi\"}]", .add_generation_prompt = true,
+                        .has_now = true};
+    ql_code code = render_to(tmpl, &render, true, &text, NULL, &limited, &problem);
+    ql_buf_free(&text);
+    if (code == QL_OK || !limited)
+        return QL_OK;
+    if (err)
+        *err = problem;
     return code;
 }
 

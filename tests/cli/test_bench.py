@@ -48,6 +48,14 @@ def test_md(command, tiny):
         assert word in text
 
 
+def test_md_is_straight_with_wide_cells(command, tiny):
+    text = command("bench", tiny, "-p", "1000", "-n", "0", "-d", "0,10000", "-r", "1", "-q").stdout.decode()
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    assert len(lines) == 4 and "pp1000 @ d10000 |" in text
+    assert len({len(line) for line in lines}) == 1
+    assert all(a == "|" for line in lines for a, b in zip(line, lines[0]) if b == "|")
+
+
 def test_one_kind_of_test_alone(command, tiny):
     rows = json.loads(command("bench", tiny, "-p", "0", "-n", "2", "-r", "1", "-q", "-o", "json").stdout)
     assert [(row["n_prompt"], row["n_gen"]) for row in rows] == [(0, 2)]

@@ -11,6 +11,8 @@ import time
 
 import pytest
 
+import conftest
+
 QUANTIZE = ["--quantization", "Q8_0"]
 PROMPT = ["--greedy", "--max-new-tokens", "8", "hello"]
 
@@ -95,13 +97,78 @@ def test_damaged_file_is_made_anew(run, model, cache):
     first, _ = run.text(model)
     packed = one_packed(cache)
     good = packed.read_bytes()
-    for bad in (b"", good[:100], good[: len(good) // 2], good[:-1], b"x" * len(good), good[:64] + bytes(64) + good[128:]):
-        packed.write_bytes(bad)
-        assert run.text(model)[0] == first
     identity = good.index(b"quantization Q8_0")
-    packed.write_bytes(good[:identity] + b"quantization Q9_0" + good[identity + 17:])
+    other = good[:identity] + b"quantization Q9_0" + good[identity + 17:]
+    for bad in (b"", good[:100], good[: len(good) // 2], good[:-1], good + b"x", b"x" * len(good),
+                good[:64] + bytes(64) + good[128:], other):
+        packed.write_bytes(bad)
+        assert not run.from_cache(model)
+        assert packed.read_bytes() == good  # and so the next start is right
     assert run.text(model)[0] == first
-    assert run.from_cache(model)
+
+
+def test_no_bit_of_the_header_is_trusted(run, model, cache):
+    """A sample; all bits of a header: tests/unit/test_gguf_write.c."""
+    run.text(model)
+    packed = one_packed(cache)
+    good = packed.read_bytes()
+    first_tensor = good.index(b"token_embd")  # its names are the last part of the header
+    source = random.Random(7)
+    for at in [source.randrange(first_tensor) for _ in range(24)]:
+        bad = bytearray(good)
+        bad[at] ^= 1 << source.randrange(8)
+        packed.write_bytes(bad)
+        assert not run.from_cache(model), at
+        assert packed.read_bytes() == good
+
+
+def test_older_layout_is_a_stranger(run, model, cache):
+    run.text(model)
+    packed = one_packed(cache)
+    good = packed.read_bytes()
+    at = good.index(b"layout ") + 7
+    packed.write_bytes(good[:at] + b"1" + good[at + 1:])
+    assert not run.from_cache(model) and packed.read_bytes() == good
+
+
+def test_a_file_in_use_can_go(run, make_tiny, template_file, cache):
+    model = make_tiny("long.gguf", "--template", template_file, "--context", "100000")
+    options = ["run", model, *QUANTIZE, *conftest.LONG, "hello"]
+    run.text(model)
+    process = subprocess.Popen(run.command.argv(*options), env=run.env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    try:
+        assert process.stdout.read(1) == b"a"
+        one_packed(cache).unlink()
+        assert process.stdout.read(2000) == b"a" * 2000
+    finally:
+        process.kill()
+        process.communicate()
+    assert files(cache) == []
+
+
+def mounted(folder, size):
+    """A small file system, or a skip where that can not be."""
+    folder.mkdir()
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "quantllm-test", folder], capture_output=True)
+    if done.returncode:
+        pytest.skip(f"can not mount a tmpfs: {done.stderr.decode().strip()}")
+
+
+def test_small_disk_and_read_only_disk(run, model, cache, make_tiny, tmp_path):
+    want, _ = run.text(model, "--no-cache")
+    mounted(cache, "16k")
+    try:
+        text, said = run.text(model)
+        assert text == want and "No space left" in said and files(cache) == []
+        subprocess.run(["mount", "-o", "remount,size=16M", cache], check=True)
+        run.text(model)
+        one_packed(cache)
+        subprocess.run(["mount", "-o", "remount,ro", cache], check=True)
+        assert run.from_cache(model) and run.text(model)[0] == want
+        other = make_tiny("biases.gguf", "--biases")
+        assert "Read-only file system" in run.text(other)[1]
+    finally:
+        subprocess.run(["umount", cache], check=True)
 
 
 def test_concurrent_first_loads(run, model, cache):

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
 """A Hugging Face folder runs as it is, in the type that is asked for; what is wrong with it is one line."""
 import json
+import math
 import os
 import pathlib
+import subprocess
 import sys
 
 import pytest
@@ -32,6 +34,27 @@ def test_default_is_q8_0_for_a_small_model(run, folder):
     assert done.returncode == 0 and done.stdout
     assert b"Q8_0" in done.stderr
     assert run(folder).stdout == done.stdout  # from the cache
+
+
+def in_group(limit, command, *args):
+    """In a mount namespace whose cgroup files (version 2) allow `limit` bytes, all of them used by cold pages of files."""
+    script = f"""mount -t tmpfs quantllm-test /sys/fs/cgroup && cd /sys/fs/cgroup && echo {limit} >memory.max &&
+        echo {limit} >memory.current && echo inactive_file {limit} >memory.stat && exec "$@\""""
+    return subprocess.run(["unshare", "-m", "sh", "-c", script, "sh", *command.argv(*args)], capture_output=True)
+
+
+def test_memory_of_a_cgroup(command, folder):
+    if subprocess.run(["unshare", "-m", "mount", "-t", "tmpfs", "quantllm-test", "/sys/fs/cgroup"], capture_output=True).returncode:
+        pytest.skip("can not make a mount namespace")
+    if not any(line.startswith("0::") for line in open("/proc/self/cgroup")):
+        pytest.skip("no cgroups of version 2")
+    args = ["run", folder, *PROMPT, "--no-cache", "--max-length", "32", "--quantization", "F16"]
+    weights = 2 * sum(math.prod(shape) for _, shape in make_tiny_folder.shapes() if len(shape) == 2)
+    assert in_group(2 * weights, command, *args).returncode == 0
+    done = in_group(weights // 2, command, *args)
+    assert done.returncode == 1 and b"GiB free: quantization=" in done.stderr and b" would fit" in done.stderr, done
+    done = in_group(1000, command, *args)
+    assert done.returncode == 1 and b"no quantization would fit" in done.stderr, done
 
 
 def test_shards_are_one_model(run, folder, tmp_path):
@@ -98,6 +121,16 @@ def test_bad_folder_is_one_line(run, folder, name, changes, message):
     assert message in lines[0]
 
 
+def test_dtypes_that_are_not_read(run, folder):
+    path = folder / "model.safetensors"
+    good = path.read_bytes()
+    for dtype in ("I16", "U16"):
+        path.write_bytes(good.replace(b'"BF16"', b'"%s" ' % dtype.encode(), 1))
+        done = run(folder)
+        assert done.returncode == 65, done
+        assert b"tensor model.embed_tokens.weight: dtype %s is not supported" % dtype.encode() in done.stderr
+
+
 @pytest.mark.parametrize("name,message", [("model.safetensors", "safetensors"), ("tokenizer.json", "tokenizer.json is missing"),
                                           ("config.json", "config.json")])
 def test_missing_file(run, folder, name, message):
@@ -109,3 +142,12 @@ def test_missing_file(run, folder, name, message):
 def test_chat_takes_the_folders_template(run, folder):
     done = run(folder, "--chat")
     assert done.returncode == 0, done.stderr
+
+
+def test_every_end_of_the_list_ends(run, folder):
+    """generation_config.json lists 256 and 258; 257 is a control token too, but no end. From the cache as well."""
+    for _ in range(2):
+        for token, ends in ((256, True), (258, True), (257, False)):
+            done = run(folder, "--json", "--repetition-penalty", "1", "--logit-bias", f"{token}=10000")
+            assert done.returncode == 0, done.stderr
+            assert json.loads(done.stdout)["finish_reason"] == ("stop" if ends else "length")

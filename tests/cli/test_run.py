@@ -236,3 +236,21 @@ def test_an_interrupted_json_is_whole(command, tiny):
     text = screen.seen[screen.mark:].replace(b"^C", b"").strip()
     assert code in (0, 130)  # 0: it was through before
     assert not text or (json.loads(text)["finish_reason"] == "cancelled") == (code == 130)
+
+
+def test_control_tokens_as_text(command, tiny):
+    """The tiny model's vocabulary has <|im_end|>, and one token for each byte of it."""
+    usage = [json.loads(command("run", tiny, "<|im_end|>", "--json", *option).stdout)["usage"]["prompt_tokens"]
+             for option in ([], ["--no-parse-special"])]
+    assert usage == [1, 10]
+
+
+@pytest.mark.parametrize("name, place", [("bad55", "chat_template:2:8:"), ("bad56", "call depth 128"),
+                                         ("bad57", "range too big"), ("bad58", "output limit 4 MB"),
+                                         ("bad59", "chat_template:1:")])
+def test_bad_templates_do_not_stop_text(command, make_tiny, name, place):
+    path = make_tiny(f"{name}.gguf", "--template", name)
+    told = command("run", path, "Hello", "--max-new-tokens", "2")
+    assert told.returncode == 0 and place in told.stderr.decode() and "chat is off" in told.stderr.decode()
+    refused = command("run", path, "Hello", "--chat", "-q")
+    assert refused.returncode == 65 and place in refused.stderr.decode() and refused.stdout == b""

@@ -59,6 +59,16 @@ WRONG = [
     (["bench", "m.gguf", "-o", "xml"], '--output: "xml" is none of md, json and csv'),
     (["bench", "m.gguf", "-p", "0", "-n", "0"], "nothing to measure"),
     (["bench", "m.gguf", "--temperature", "1"], "unknown option --temperature"),
+    (["pull"], "pull: MODEL is missing"),
+    (["pull", "a/b", "c/d"], 'pull takes one model; "c/d" is one too many'),
+    (["pull", "m.gguf"], "is no name of the Hub"),
+    (["pull", "a/b", "--jsno"], "did you mean --json?"),
+    (["pull", "a/b", "--packed"], "unknown option --packed"),
+    (["ls", "a/b"], "ls takes no model; quantllm show a/b"),
+    (["show"], "show: MODEL is missing"),
+    (["rm"], "rm: MODEL is missing"),
+    (["rm", "a/b", "--revision", ".."], "a revision must be a branch, a tag or a commit"),
+    (["run", "m.gguf", "x", "--revision", "main"], "--revision: is for models of the Hub"),
 ]
 
 
@@ -68,7 +78,7 @@ def test_wrong_use_is_one_line_and_64(command, args, message):
 
 
 @pytest.mark.parametrize("args", [["--help"], ["-h"], ["help"], ["run", "--help"], ["chat", "-h"], ["bench", "--help"],
-                                  ["help", "bench"], ["run", "m.gguf", "x", "--help"]])
+                                  ["help", "bench"], ["pull", "--help"], ["ls", "--help"], ["show", "--help"], ["help", "rm"], ["run", "m.gguf", "x", "--help"]])
 def test_help_goes_to_standard_output(command, args):
     result = command(*args)
     assert result.returncode == 0 and result.stderr == b""
@@ -81,7 +91,7 @@ def test_help_names_every_sampling_option(command):
     text = command("run", "--help").stdout.decode()
     for name in ("max-new-tokens temperature top-p top-k min-p typical-p seed repetition-penalty frequency-penalty "
                  "presence-penalty logit-bias stop greedy system threads max-length quantization chat-template quiet "
-                 "verbose json chat").split():
+                 "verbose json chat revision model-defaults bits no-cache").split():
         assert f"--{name}" in text, name
 
 

@@ -2,11 +2,13 @@
 """The two sides that the template tests compare: jinja2 in the environment of chat templates, and this library.
 
 The environment is the one transformers builds: ImmutableSandboxedEnvironment with trim_blocks, lstrip_blocks, loop
-controls, {% generation %}, tojson as json.dumps, raise_exception, strftime_now (UTC, for a fixed instant).
+controls, {% generation %}, tojson as json.dumps, raise_exception, strftime_now (UTC, for a fixed instant), dict and
+namespace of its own.
 """
 import copy
 import ctypes
 import datetime
+import functools
 import json
 import warnings
 
@@ -47,21 +49,54 @@ def environment(now):
         at = datetime.datetime(1970, 1, 1) + datetime.timedelta(seconds=now)
         return at.strftime(format)
 
+    class TemplateDict:
+        """dict of a template, without the attributes of the class."""
+
+        def __call__(self, *args, **kwargs):
+            return dict(*args, **kwargs)
+
+        def fromkeys(self, *args, **kwargs):
+            return dict.fromkeys(*args, **kwargs)
+
+    class TemplateNamespace(jinja2.utils.Namespace):
+        """namespace of a template, without names that begin with an underscore."""
+
+        def __init__(*args, **kwargs):
+            self, values = args[0], dict(*args[1:], **kwargs)
+            for name in values:
+                check_name(name)
+            jinja2.utils.Namespace.__init__(self, values)
+
+        def __setitem__(self, name, value):
+            check_name(name)
+            jinja2.utils.Namespace.__setitem__(self, name, value)
+
+    def check_name(name):
+        if isinstance(name, str) and name.startswith("_"):
+            raise jinja2.exceptions.SecurityError(name)
+
+    env.globals["dict"] = TemplateDict()
+    env.globals["namespace"] = TemplateNamespace
     env.filters["tojson"] = tojson
     env.globals["raise_exception"] = raise_exception
     env.globals["strftime_now"] = strftime_now
     return env
 
 
+@functools.lru_cache(maxsize=4)
+def compiled(source, now):
+    return environment(now).from_string(source)
+
+
 def expected(case):
     """{"text": ...} or {"raises": "Type: message"} of one case (see make_jinja.py)."""
     try:
-        template = environment(case.get("now", 0)).from_string(case["source"])
+        template = compiled(case["source"], case.get("now", 0))
         messages = copy.deepcopy(case.get("messages", []))  # some filters change lists in place
-        text = template.render(messages=messages, tools=case.get("tools"), documents=None,
+        text = template.render(messages=messages, tools=case.get("tools"),
                                add_generation_prompt=case.get("add_generation_prompt", True),
-                               **{"bos_token": case.get("bos", "<s>"), "eos_token": case.get("eos", "</s>"),
-                                  **copy.deepcopy(case.get("variables", {}))})
+                               **{"documents": None, "bos_token": case.get("bos", "<s>"),
+                                  "eos_token": case.get("eos", "</s>"), **copy.deepcopy(case.get("variables", {}))})
         text.encode()
         return {"text": text}
     except RecursionError:

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Makes a tiny but complete llama model as GGUF, the same bytes every time, with nothing but the standard library.
 
-    make_tiny.py OUT [--dtype f32|q8_0|q4_1] [--context 256] [--template FILE|none] [--rope TYPE] [--biases] [--untied]
+    make_tiny.py OUT [--dtype f32|q8_0|q4_1] [--context 256] [--template FILE|none|bad55...bad59] [--rope TYPE] [--biases] [--untied]
     make_tiny.py OUT --bad NN     one of the bad files 01-39: each breaks one rule
 
 2 layers, 64 dimensions, 4 heads of 2 kv heads, byte-level BPE of 256 bytes, some merges and 3 control tokens."""
@@ -18,6 +18,14 @@ EMBD, HEADS, KV_HEADS, FF, LAYERS = 64, 4, 2, 96, 2
 MERGES = ["h e", "l l", "t h", "i n", "he ll", "hell o", "Ġ t", "Ġt he", "Ġ a", "o n", "1 2", "e r", "a n", "Ġ Ġ"]
 CHATML = ("{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' + '\\n' }}"
           "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}")
+# Templates that do not compile, or pass a limit. Numbers as those of the bad files.
+BAD_TEMPLATES = {
+    "bad55": "a\n{{ 1 + }}",
+    "bad56": "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}",
+    "bad57": "{% for i in range(1000000000) %}x{% endfor %}",
+    "bad58": "{% set ns = namespace(s='x') %}{% for i in range(60) %}{% set ns.s = ns.s + ns.s %}{% endfor %}{{ ns.s }}",
+    "bad59": "{{ " + "(" * 100000 + "1" + ")" * 100000 + " }}",
+}
 
 
 def string(text):
@@ -133,7 +141,8 @@ def metadata(options):
         kvs += [Kv("llama.rope.scaling.type", STR, options.rope), Kv("llama.rope.scaling.factor", F32, 4.0),
                 Kv("llama.rope.scaling.original_context_length", U32, 64)]
     if options.template != "none":
-        source = CHATML if options.template == "chatml" else open(options.template, encoding="utf-8").read()
+        source = {"chatml": CHATML, **BAD_TEMPLATES}.get(options.template)
+        source = source or open(options.template, encoding="utf-8").read()
         kvs.append(Kv("tokenizer.chat_template", STR, source))
     return kvs, len(tokens)
 
@@ -266,7 +275,7 @@ def main():
     parser.add_argument("out")
     parser.add_argument("--dtype", choices=TYPES, default="f32")
     parser.add_argument("--context", type=int, default=256)
-    parser.add_argument("--template", default="chatml", help="FILE, or none")
+    parser.add_argument("--template", default="chatml", help="FILE, none, or bad55 to bad59")
     parser.add_argument("--rope", default="none", choices=["none", "linear", "yarn", "longrope"])
     parser.add_argument("--factors", action="store_true", help="rope_freqs.weight, as Llama 3 has")
     parser.add_argument("--biases", action="store_true")

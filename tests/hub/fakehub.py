@@ -9,6 +9,7 @@ import http.server
 import json
 import pathlib
 import threading
+import time
 import urllib.parse
 
 LFS = 10_000  # bytes from which a file is on the content network
@@ -22,14 +23,21 @@ class Repo:
 
 
 class Fault:
-    def __init__(self, what, file, status=None, headers=None, body=b"", cut=None, damage=False, times=None):
+    """cut: bytes after which the connection is closed. stall: it stays open then, silent for so many seconds.
+    slow: seconds between chunks of 16 kB. more: bytes after the content's end."""
+
+    def __init__(self, what, file, status=None, headers=None, body=b"", cut=None, damage=False, times=None, stall=0, slow=0,
+                 more=b""):
         self.what, self.file, self.status, self.headers, self.body = what, file, status, headers or {}, body
-        self.cut, self.damage, self.times = cut, damage, times
+        self.cut, self.damage, self.times, self.stall, self.slow, self.more = cut, damage, times, stall, slow, more
 
 
 class Hub:
     def __init__(self):
         self.repos, self.faults, self.ranges = {}, [], True
+        self.sending = 0   # slow files under way
+        self.renamed = {}  # old name: new name
+        self.after_listing = None  # called when a listing has been sent: what happens while a client downloads
         self.lock = threading.Lock()
         self.forget()
         self.leaks = []
@@ -41,7 +49,7 @@ class Hub:
         server = http.server.ThreadingHTTPServer((host, 0), Handler)
         server.daemon_threads = True
         server.hub = self
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         return server
 
     def close(self):
@@ -63,19 +71,22 @@ class Hub:
         self.faults.append(Fault(what, file, **options))
 
     def heal(self):
-        self.faults, self.ranges = [], True
+        self.faults, self.ranges, self.after_listing = [], True, None
 
     def ignore_ranges(self):
         self.ranges = False
 
     def forget(self):
-        self.requests, self.sent = [], []
+        self.requests, self.sent, self.asked_ranges = [], [], []
 
     def asked(self, method):
         return [path for m, path in self.requests if m == method]
 
     def downloaded(self):
-        """Files sent to their end."""
+        """Files sent to their end. A client may be quicker than what notes it here."""
+        time.sleep(0.02)
+        while self.sending:
+            time.sleep(0.01)
         return list(self.sent)
 
     def token_leaks(self):
@@ -115,6 +126,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def hub(self):
         return self.server.hub
 
+    def handle(self):
+        try:
+            super().handle()
+        except ConnectionError:  # the client has gone
+            pass
+
     def answer(self, status, body=b"", **headers):
         self.send_response(status)
         for key, value in headers.items():
@@ -142,6 +159,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             if self.headers.get("Authorization"):
                 self.hub.leaks.append(path)
             return self.content("/".join(parts[:2]), parts[3], "/".join(parts[4:]))
+        for old, new in self.hub.renamed.items():
+            if f"/{old}/" in path:
+                return self.answer(307, Location=self.path.replace(f"/{old}/", f"/{new}/"))
         if parts[:2] == ["api", "models"]:
             return self.api("/".join(parts[2:4]), *(parts[4:6] if len(parts) > 5 else ("revision", "main")))
         if len(parts) > 4 and parts[2] == "resolve":
@@ -178,7 +198,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         files = [{"rfilename": n, "size": len(d)} for n, d in sorted(repo.commits[commit].items())]
         body = {"_id": "0", "id": name, "modelId": name, "sha": commit, "private": bool(repo.token), "gated": repo.gated and
                 "manual", "siblings": files, "tags": [], "downloads": 0, "likes": 0}
-        return self.answer(200, json.dumps(body).encode(), Content_Type="application/json")
+        self.answer(200, json.dumps(body).encode(), Content_Type="application/json")
+        if self.hub.after_listing:
+            self.hub.after_listing()
+        return None
 
     def file(self, name, revision, file):
         repo = self.repo(name)
@@ -208,6 +231,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.fail_with(fault)
         begin, status = 0, 200
         wanted = self.headers.get("Range", "")
+        self.hub.asked_ranges.append((file, wanted))
         if self.hub.ranges and wanted.startswith("bytes=") and wanted != "bytes=0-":
             begin, status = int(wanted[6:].split("-")[0]), 206
             if begin >= len(data):
@@ -216,10 +240,31 @@ class Handler(http.server.BaseHTTPRequestHandler):
         body = data[begin:]
         if fault and fault.damage:
             body = bytes([body[0] ^ 1]) + body[1:]
+        if fault and fault.more:
+            body += fault.more
         if fault and fault.cut is not None:
             self.answer(status, body[:fault.cut], Content_Length=str(len(body)), **headers)
+            self.wfile.flush()
+            time.sleep(fault.stall)
             self.close_connection = True
             return None
+        if fault and fault.slow:
+            return self.trickle(status, body, fault.slow, file, headers)
         self.answer(status, body, Content_Length=str(len(body)), **headers)
         self.hub.sent.append(file)
         return None
+
+    def trickle(self, status, body, pause, file, headers):
+        self.answer(status, b"", Content_Length=str(len(body)), **headers)
+        self.hub.sending += 1
+        try:
+            for at in range(0, len(body), 16384):
+                self.wfile.write(body[at:at + 16384])
+                self.wfile.flush()
+                time.sleep(pause)
+        except OSError:  # the client has gone
+            self.close_connection = True
+        else:
+            self.hub.sent.append(file)
+        finally:
+            self.hub.sending -= 1

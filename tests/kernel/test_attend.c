@@ -14,6 +14,13 @@ static const size_t dims[] = {4, 8, 12, 16, 24, 32, 40, 48, 64, 80, 96, 100, 112
 enum { N_DIMS = sizeof dims / sizeof *dims, N_POS = 700, N_CHUNKS = 3 };
 static const int32_t visible[] = {0, 1, 15, 16, 17, 100, 255, 256, 257, 300, 511, 512, 513, 699, 700};
 enum { N_VISIBLE = sizeof visible / sizeof *visible };
+static const int32_t windows[] = {0, 1, 15, 16, 100, 256, 300}; // 0: none
+enum { N_WINDOWS = sizeof windows / sizeof *windows };
+
+static ql_span span(int32_t end, int32_t window)
+{
+    return (ql_span){window && end > window ? end - window : 0, end};
+}
 
 // A cache of its own size: a read behind its end is seen by ASan.
 typedef struct cache {
@@ -188,12 +195,12 @@ static void what_is_not_finite_shows(void **state)
                 (i < 3 ? k : v)[5] = bad[i % 3];
                 cache c = new_cache((ql_kv_type)type, 16, 16);
                 void *tile = new_tile(&c);
-                const int32_t n_visible = 3;
+                const ql_span sees = {0, 3};
                 fill_cache(&c, 3, ORDINARY, &(uint64_t){1});
                 level(l)->kv_write[type](&c.kv, 1, k, v, 16);
                 q[5] = 1;
                 level(l)->query_write[type](q, 1.0f, 0, 16, tile);
-                level(l)->attend_chunk[type](&c.kv, tile, 1, &n_visible, 0, 16, partial);
+                level(l)->attend_chunk[type](&c.kv, tile, 1, &sees, 0, 16, 0, partial);
                 level(l)->attend_finish(partial, 16, out);
                 assert_true(!isfinite(out[5]) || (type == QL_KV_F32 && i == 2)); // -inf times a key: weight 0, rightly
                 free(tile);
@@ -204,18 +211,21 @@ static void what_is_not_finite_shows(void **state)
 // ---- attention ----
 
 // The whole attention of one query in double.
-static void reference(const cache *c, const double *q, size_t n_visible, double *out)
+static void reference(const cache *c, const double *q, ql_span sees, double softcap, double *out)
 {
-    double *p = malloc(n_visible * sizeof *p), m = -INFINITY, l = 0;
+    size_t begin = (size_t)sees.begin, end = (size_t)sees.end;
+    double *p = malloc(end * sizeof *p), m = -INFINITY, l = 0;
     assert_non_null(p);
-    for (size_t pos = 0; pos < n_visible; pos++) {
+    for (size_t pos = begin; pos < end; pos++) {
         p[pos] = 0;
         for (size_t d = 0; d < c->head_dim; d++)
             p[pos] += q[d] * key_at(c, pos, d);
+        if (softcap > 0)
+            p[pos] = softcap * tanh(p[pos] / softcap);
         m = fmax(m, p[pos]);
     }
     memset(out, 0, c->head_dim * sizeof *out);
-    for (size_t pos = 0; pos < n_visible; pos++) {
+    for (size_t pos = begin; pos < end; pos++) {
         double e = exp(p[pos] - m);
         l += e;
         for (size_t d = 0; d < c->head_dim; d++)
@@ -254,12 +264,12 @@ static void stored_query(ql_kv_type type, const float *q, float scale, size_t n,
         assert_true(fabs(out[d] - (double)(q[d] * scale)) < 4e-5 * (double)scale);
 }
 
-static void attend(const ql_kernels *k, const cache *c, const void *tile, int32_t n_visible, float *out)
+static void attend(const ql_kernels *k, const cache *c, const void *tile, ql_span sees, float softcap, float *out)
 {
     float total[QL_HEAD_DIM_MAX + 16], partial[QL_HEAD_DIM_MAX + 16];
-    k->attend_chunk[c->type](&c->kv, tile, 1, &n_visible, 0, c->head_dim, total);
+    k->attend_chunk[c->type](&c->kv, tile, 1, &sees, 0, c->head_dim, softcap, total);
     for (size_t chunk = 1; chunk * QL_KV_CHUNK < c->n_pos; chunk++) {
-        k->attend_chunk[c->type](&c->kv, tile, 1, &n_visible, chunk, c->head_dim, partial);
+        k->attend_chunk[c->type](&c->kv, tile, 1, &sees, chunk, c->head_dim, softcap, partial);
         k->attend_merge(total, partial, c->head_dim);
     }
     k->attend_finish(total, c->head_dim, out);
@@ -281,11 +291,15 @@ static void chunks_sum_up_to_attention(void **state)
             for (int j = 1; j < N_VISIBLE; j++) {
                 fill_floats(q, n, ORDINARY, &seed);
                 level(0)->query_write[type](q, scale, 0, n, tile);
-                attend(level(0), &c, tile, visible[j], out);
                 stored_query((ql_kv_type)type, q, scale, n, stored);
-                reference(&c, stored, (size_t)visible[j], want);
-                for (size_t d = 0; d < n; d++)
-                    worst[type] = fmax(worst[type], fabs((double)out[d] - want[d]));
+                for (int w = 0; w < N_WINDOWS; w++) {
+                    ql_span sees = span(visible[j], windows[w]);
+                    float softcap = w % 3 == 1 ? 2.0f : 0.0f;
+                    attend(level(0), &c, tile, sees, softcap, out);
+                    reference(&c, stored, sees, (double)softcap, want);
+                    for (size_t d = 0; d < n; d++)
+                        worst[type] = fmax(worst[type], fabs((double)out[d] - want[d]));
+                }
             }
             free(tile);
             free_cache(&c);
@@ -295,13 +309,13 @@ static void chunks_sum_up_to_attention(void **state)
     assert_true(worst[QL_KV_Q8] < 6e-5); // the product of the two small planes is left out
 }
 
-// A tile of 12 queries of any visible counts, partial of all chunks: [N_CHUNKS][12][head_dim + 16].
-static void attend_all(const ql_kernels *k, const cache *c, const void *tile, size_t n, const int32_t *n_visible,
+// A tile of up to 12 queries, an even number with capped scores; partial of all chunks: [N_CHUNKS][12][head_dim + 16].
+static void attend_all(const ql_kernels *k, const cache *c, const void *tile, size_t n, const ql_span *sees,
                        float *partial)
 {
     size_t n_chunks = (c->n_pos + QL_KV_CHUNK - 1) / QL_KV_CHUNK;
     for (size_t chunk = 0; chunk < n_chunks; chunk++)
-        k->attend_chunk[c->type](&c->kv, tile, n, n_visible, chunk, c->head_dim,
+        k->attend_chunk[c->type](&c->kv, tile, n, sees, chunk, c->head_dim, n % 2 ? 0.0f : 5.0f,
                                  partial + chunk * n * (c->head_dim + 16));
 }
 
@@ -319,25 +333,34 @@ static void partials_are_the_same_on_all_levels(void **state)
                 size_t floats = N_CHUNKS * n_queries * (n + 16);
                 cache c = new_cache((ql_kv_type)type, n, N_POS);
                 void *tile = new_tile(&c);
-                int32_t n_visible[QL_QUERY_MAX];
+                ql_span sees[QL_QUERY_MAX];
                 fill_cache(&c, N_POS, (flavour)f, &seed);
                 for (size_t lane = 0; lane < n_queries; lane++) {
-                    n_visible[lane] = visible[next_bits(&seed) % N_VISIBLE];
+                    sees[lane] = span(visible[next_bits(&seed) % N_VISIBLE], windows[next_bits(&seed) % N_WINDOWS]);
                     fill_floats(q, n, (flavour)f, &seed);
                     level(0)->query_write[type](q, 1.5f, lane, n, tile);
                 }
                 memset(a, 0xff, floats * sizeof *a);
-                attend_all(level(0), &c, tile, n_queries, n_visible, a);
+                attend_all(level(0), &c, tile, n_queries, sees, a);
                 for (int l = 1; l < N_LEVELS; l++)
                     if (level(l)) {
                         memset(b, 0xff, floats * sizeof *b);
-                        attend_all(level(l), &c, tile, n_queries, n_visible, b);
+                        attend_all(level(l), &c, tile, n_queries, sees, b);
                         assert_true(same_floats(a, b, floats));
                     }
                 free(tile);
                 free_cache(&c);
             }
     free(a), free(b);
+}
+
+// One query alone, capped as in a tile of n_queries.
+static void attend_one(const ql_kernels *k, const cache *c, const void *tile, size_t n_queries, const ql_span *sees,
+                       float *partial)
+{
+    for (size_t chunk = 0; chunk < N_CHUNKS; chunk++)
+        k->attend_chunk[c->type](&c->kv, tile, 1, sees, chunk, c->head_dim, n_queries % 2 ? 0.0f : 5.0f,
+                                 partial + chunk * (c->head_dim + 16));
 }
 
 static void every_number_of_queries_has_the_bits_of_one(void **state)
@@ -353,18 +376,20 @@ static void every_number_of_queries_has_the_bits_of_one(void **state)
                 size_t n = dims[n_queries * 5 % N_DIMS], ld = n + 16;
                 cache c = new_cache((ql_kv_type)type, n, N_POS);
                 void *tile = new_tile(&c), *single = new_tile(&c);
-                int32_t n_visible[QL_QUERY_MAX], start = (int32_t)(next_bits(&seed) % 680);
+                ql_span sees[QL_QUERY_MAX];
+                int32_t start = (int32_t)(next_bits(&seed) % 680), window = windows[next_bits(&seed) % N_WINDOWS];
                 fill_cache(&c, N_POS, ORDINARY, &seed);
                 for (size_t lane = 0; lane < n_queries; lane++) {
                     // As in a prompt, rows after each other; or as nowhere, any.
-                    n_visible[lane] = n_queries % 2 ? start + (int32_t)lane / 3 : visible[next_bits(&seed) % N_VISIBLE];
+                    sees[lane] = n_queries % 3 ? span(start + (int32_t)lane / 3, window)
+                                               : span(visible[next_bits(&seed) % N_VISIBLE], window);
                     fill_floats(q[lane], n, ORDINARY, &seed);
                     level(l)->query_write[type](q[lane], 0.5f, lane, n, tile);
                 }
-                attend_all(level(l), &c, tile, n_queries, n_visible, all);
+                attend_all(level(l), &c, tile, n_queries, sees, all);
                 for (size_t lane = 0; lane < n_queries; lane++) {
                     level(l)->query_write[type](q[lane], 0.5f, 0, n, single);
-                    attend_all(level(l), &c, single, 1, &n_visible[lane], one);
+                    attend_one(level(l), &c, single, n_queries, &sees[lane], one);
                     for (size_t chunk = 0; chunk < N_CHUNKS; chunk++)
                         assert_memory_equal(all + (chunk * n_queries + lane) * ld, one + chunk * ld, ld * sizeof *one);
                 }
@@ -383,22 +408,27 @@ static void what_is_masked_changes_nothing(void **state)
             for (int i = 0; i < N_DIMS; i += 2)
                 for (int j = 1; j < N_VISIBLE; j++) {
                     size_t n = dims[i], floats = (size_t)N_CHUNKS * (n + 16), seen = (size_t)visible[j];
+                    ql_span sees = span(visible[j], windows[(size_t)(i + j) % N_WINDOWS]);
                     cache clean = new_cache((ql_kv_type)type, n, N_POS), dirty = new_cache((ql_kv_type)type, n, N_POS);
                     void *tile = new_tile(&clean);
-                    float q[QL_HEAD_DIM_MAX], a[N_CHUNKS * (QL_HEAD_DIM_MAX + 16)];
+                    float q[QL_HEAD_DIM_MAX], bad[QL_HEAD_DIM_MAX], a[N_CHUNKS * (QL_HEAD_DIM_MAX + 16)];
                     float b[N_CHUNKS * (QL_HEAD_DIM_MAX + 16)];
                     size_t row = ql_kv_row_bytes((ql_kv_type)type, (int)n);
-                    memset(dirty.kv.k, 0xff, dirty.n_pos * row); // F32: NaN everywhere
+                    memset(dirty.kv.k, 0xff, dirty.n_pos * row); // F32: NaN behind what is seen
                     memset(dirty.kv.v, 0xff, dirty.n_pos * row);
                     for (size_t p = 0; type == QL_KV_Q8 && p < dirty.n_pos; p++)
                         dirty.kv.k_scale[p] = dirty.kv.v_scale[p] = dirty.kv.k_left_scale[p] = p % 2 ? NAN : INFINITY;
                     uint64_t same = seed;
                     fill_cache(&clean, seen, ORDINARY, &seed);
                     fill_cache(&dirty, seen, ORDINARY, &same);
+                    for (int d = 0; d < QL_HEAD_DIM_MAX; d++)
+                        bad[d] = NAN;
+                    for (int32_t p = 0; p < sees.begin; p++) // in front of the window
+                        level(0)->kv_write[type](&dirty.kv, (size_t)p, bad, bad, n);
                     fill_floats(q, n, ORDINARY, &seed);
                     level(l)->query_write[type](q, 0.5f, 0, n, tile);
-                    attend_all(level(l), &clean, tile, 1, &visible[j], a);
-                    attend_all(level(l), &dirty, tile, 1, &visible[j], b);
+                    attend_all(level(l), &clean, tile, 1, &sees, a);
+                    attend_all(level(l), &dirty, tile, 1, &sees, b);
                     assert_memory_equal(a, b, floats * sizeof *a);
                     free(tile);
                     free_cache(&clean);
@@ -416,11 +446,11 @@ static void a_chunk_that_sees_nothing_adds_nothing(void **state)
             cache c = new_cache((ql_kv_type)type, DIM, N_POS);
             char *tile = new_tile(&c);
             float q[DIM] = {1, 2, 3}, nothing[DIM + 16], some[DIM + 16], before[DIM + 16], empty[DIM + 16];
-            const int32_t n_visible = 100;
+            const ql_span sees = {0, 100};
             fill_cache(&c, N_POS, ORDINARY, &seed);
             level(l)->query_write[type](q, 1.0f, 0, DIM, tile);
-            level(l)->attend_chunk[type](&c.kv, tile, 1, &n_visible, 0, DIM, some);
-            level(l)->attend_chunk[type](&c.kv, tile, 1, &n_visible, 1, DIM, nothing);
+            level(l)->attend_chunk[type](&c.kv, tile, 1, &sees, 0, DIM, 0, some);
+            level(l)->attend_chunk[type](&c.kv, tile, 1, &sees, 1, DIM, 0, nothing);
             assert_true(nothing[0] == -INFINITY);
             for (int i = 1; i < DIM + 16; i++)
                 assert_true(nothing[i] == 0.0f);
@@ -431,9 +461,8 @@ static void a_chunk_that_sees_nothing_adds_nothing(void **state)
             memcpy(empty, nothing, sizeof empty);
             level(l)->attend_merge(empty, nothing, DIM);
             assert_memory_equal(empty, nothing, sizeof empty);
-            some[20] = 1.0f;
-            level(l)->attend_merge(empty, some, DIM);
-            assert_true(empty[0] == some[0] && empty[1] == some[1] && empty[20] == some[20]);
+            level(l)->attend_merge(empty, some, DIM); // a window that begins in a later chunk
+            assert_memory_equal(empty, some, sizeof some);
             free(tile);
             free_cache(&c);
         }

@@ -101,7 +101,7 @@ static void exp_is_the_same_on_all_levels(void **state)
     }
 }
 
-// ---- rms_norm, add, silu_mul, rope ----
+// ---- norms, add, activations, rope ----
 
 static void scalar_rows_match_double(void **state)
 {
@@ -121,7 +121,7 @@ static void scalar_rows_match_double(void **state)
             assert_true(relative((double)y[j], (double)x[j] / sqrt(sum / (double)n + 1e-5) * (double)w[j]) < 1e-6);
         for (size_t j = 0; j < n; j++)
             x[j] *= 30;
-        k->silu_mul(x, w, n, y);
+        k->activate[QL_SILU](x, w, n, y);
         for (size_t j = 0; j < n; j++)
             assert_true(relative((double)y[j], (double)x[j] / (1 + exp(-(double)x[j])) * (double)w[j]) < 4e-7);
         memcpy(y, x, n * sizeof *x);
@@ -130,8 +130,59 @@ static void scalar_rows_match_double(void **state)
             assert_true(y[j] == x[j] + w[j]);
     }
     const float far[2] = {-200.0f, 200.0f}, one[2] = {1.0f, 1.0f};
-    k->silu_mul(far, one, 2, y);
-    assert_true(y[0] == 0.0f && y[1] == 200.0f);
+    for (int a = 0; a < QL_ACTIVATION_COUNT; a++) {
+        k->activate[a](far, one, 2, y);
+        assert_true(y[0] == 0.0f && y[1] == 200.0f);
+    }
+}
+
+static void layer_norm_matches_double(void **state)
+{
+    (void)state;
+    float x[N_MAX], w[N_MAX], b[N_MAX], y[N_MAX];
+    uint64_t seed = 5;
+    for (int i = 1; i < N_LENGTHS; i++) {
+        size_t n = lengths[i];
+        double mean = 0, squares = 0;
+        fill_floats(x, n, ORDINARY, &seed);
+        fill_floats(w, n, ORDINARY, &seed);
+        fill_floats(b, n, ORDINARY, &seed);
+        for (size_t j = 0; j < n; j++)
+            mean += ((double)(x[j] += 3)) / (double)n; // far from 0, where a careless variance cancels
+        for (size_t j = 0; j < n; j++)
+            squares += ((double)x[j] - mean) * ((double)x[j] - mean) / (double)n;
+        for (int biased = 0; biased < 2; biased++) {
+            level(0)->layer_norm(x, w, biased ? b : NULL, 1e-5f, n, y);
+            for (size_t j = 0; j < n; j++) {
+                double want = ((double)x[j] - mean) / sqrt(squares + 1e-5) * (double)w[j] + biased * (double)b[j];
+                assert_true(fabs((double)y[j] - want) < 3e-6);
+            }
+        }
+    }
+}
+
+static double gelu_tanh(double x) { return x / 2 * (1 + tanh(sqrt(2 / M_PI) * (x + 0.044715 * x * x * x))); }
+static double gelu_erf(double x) { return x / 2 * erfc(-x / sqrt(2)); }
+
+// On a grid from -12 to 12; relative also where the function is tiny.
+static void activations_match_double(void **state)
+{
+    (void)state;
+    const ql_kernels *k = level(0);
+    double worst[3] = {0};
+    for (int step = 0; step < 24000; step++) {
+        float x = -12 + (float)step * 0.001f, y, cap = 0.5f + (float)(step % 100), capped = 40 * x;
+        k->activate[QL_GELU_TANH](&x, NULL, 1, &y);
+        worst[0] = fmax(worst[0], fabs((double)y - gelu_tanh((double)x)) / fmax(fabs((double)x), 1e-3));
+        k->activate[QL_GELU_ERF](&x, NULL, 1, &y);
+        worst[1] = fmax(worst[1], fabs((double)y - gelu_erf((double)x)) / fmax(fabs((double)x), 1e-3));
+        if (x > -9 && x < 0)
+            assert_true(relative((double)y, gelu_erf((double)x)) < 5e-6);
+        k->softcap(&capped, cap, 1);
+        worst[2] = fmax(worst[2], fabs((double)capped / (double)cap - tanh((double)(40 * x) / (double)cap)));
+    }
+    print_message("gelu_tanh %.1e, gelu_erf %.1e, softcap %.1e of the cap\n", worst[0], worst[1], worst[2]);
+    assert_true(worst[0] < 3e-7 && worst[1] < 2e-7 && worst[2] < 3e-7);
 }
 
 static void rope_turns_the_right_pairs(void **state)
@@ -182,15 +233,37 @@ static void do_add(const ql_kernels *k, const float *x, const float *w, size_t n
     k->add(y, w, n);
 }
 
-static void do_silu(const ql_kernels *k, const float *x, const float *w, size_t n, float *y)
+static void do_layer_norm(const ql_kernels *k, const float *x, const float *w, size_t n, float *y)
 {
-    k->silu_mul(x, w, n, y);
+    k->layer_norm(x, w, NULL, 1e-5f, n, y);
 }
 
-static void do_silu_in_place(const ql_kernels *k, const float *x, const float *w, size_t n, float *y)
+static void do_layer_norm_with_bias(const ql_kernels *k, const float *x, const float *w, size_t n, float *y)
 {
     memcpy(y, x, n * sizeof *x);
-    k->silu_mul(y, w, n, y);
+    k->layer_norm(y, w, x, 1e-6f, n, y);
+}
+
+#define DO_ACTIVATION(name, which)                                                                       \
+    static void do_##name(const ql_kernels *k, const float *x, const float *w, size_t n, float *y)       \
+    {                                                                                                    \
+        k->activate[which](x, w, n, y);                                                                  \
+    }                                                                                                    \
+    static void do_##name##_in_place(const ql_kernels *k, const float *x, const float *w, size_t n, float *y) \
+    {                                                                                                    \
+        (void)w;                                                                                         \
+        memcpy(y, x, n * sizeof *x);                                                                     \
+        k->activate[which](y, NULL, n, y);                                                               \
+    }
+DO_ACTIVATION(silu, QL_SILU)
+DO_ACTIVATION(gelu_tanh, QL_GELU_TANH)
+DO_ACTIVATION(gelu_erf, QL_GELU_ERF)
+
+static void do_softcap(const ql_kernels *k, const float *x, const float *w, size_t n, float *y)
+{
+    (void)w;
+    memcpy(y, x, n * sizeof *x);
+    k->softcap(y, 30, n);
 }
 
 static void do_rope_norm(const ql_kernels *k, const float *x, const float *w, size_t n, float *y)
@@ -208,8 +281,9 @@ static void do_rope_neox(const ql_kernels *k, const float *x, const float *w, si
 static void rows_are_the_same_on_all_levels(void **state)
 {
     (void)state;
-    static row_fn *const fns[] = {do_norm, do_norm_in_place, do_add, do_silu, do_silu_in_place, do_rope_norm,
-                                  do_rope_neox};
+    static row_fn *const fns[] = {do_norm, do_norm_in_place, do_layer_norm, do_layer_norm_with_bias, do_add,
+                                  do_silu, do_silu_in_place, do_gelu_tanh, do_gelu_tanh_in_place, do_gelu_erf,
+                                  do_gelu_erf_in_place, do_softcap, do_rope_norm, do_rope_neox};
     float x[N_MAX], w[N_MAX], a[N_MAX], b[N_MAX];
     uint64_t seed = 4;
     for (int i = 0; i < N_LENGTHS; i++)
@@ -235,6 +309,8 @@ int main(void)
         cmocka_unit_test(exp_ends_well),
         cmocka_unit_test(exp_is_the_same_on_all_levels),
         cmocka_unit_test(scalar_rows_match_double),
+        cmocka_unit_test(layer_norm_matches_double),
+        cmocka_unit_test(activations_match_double),
         cmocka_unit_test(rope_turns_the_right_pairs),
         cmocka_unit_test(rows_are_the_same_on_all_levels),
     };

@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: MIT
 """Wrong use is told at once, in one line that names what is wrong; bad files are refused."""
 import pathlib
+import sys
 
 import pytest
 
 from quantllm import Tokenizer, turbo
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "golden"))
+import make_bad_folder
 
 INT64 = 2**64 - 1
 WRONG_PARAMETERS = [
@@ -254,6 +258,13 @@ def test_bad_file(make_tiny, number):
         turbo(path, verbose=False)
     text = str(caught.value)
     assert text.startswith(f"{path}: ") and len(text) > len(f"{path}: ") + 10 and "\n" not in text
+
+
+@pytest.mark.parametrize("number", range(40, 50))
+def test_bad_folder(tmp_path, number):
+    make_bad_folder.make(tmp_path / "model", number)
+    text = fails(FileNotFoundError if number == 49 else ValueError, None, turbo, tmp_path / "model", verbose=False)
+    assert text.startswith(f"{tmp_path}/model") and make_bad_folder.MESSAGES[number] in text and "\n" not in text
 
 
 def test_closed_model(tiny):

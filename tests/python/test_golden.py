@@ -106,3 +106,19 @@ def test_perplexity_is_that_of_llama_cpp(model, part):
     value, count = perplexity(model, ids, golden["window"])
     assert count == golden["n_scored"]
     assert abs(value / golden["llama_cpp"] - 1) < 0.003, (value, golden["llama_cpp"])
+
+
+CHAT_IDS = json.loads((ROOT / "tests" / "golden" / "chat_ids.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", CHAT_IDS["templates"])
+def test_ids_of_chats(smollm, name):
+    """The ids of transformers' apply_chat_template (make_chat_ids.py)."""
+    template = CHAT_IDS["templates"][name]
+    with turbo(smollm, verbose=False, **({"chat_template": template} if template else {})) as model:
+        for case in CHAT_IDS["cases"]:
+            if case["template"] != name:
+                continue
+            tools = [CHAT_IDS["tool"]] if name == "tools" else None
+            ids = model.apply_chat_template(case["messages"], tools, case["add_generation_prompt"], tokenize=True)
+            assert ids == case["ids"], case["messages"]

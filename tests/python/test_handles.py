@@ -6,7 +6,7 @@ from quantllm import _quantllm
 
 CALL = {"max_new_tokens": 8, "temperature": 1.0, "top_p": 1.0, "top_k": 0, "min_p": 0.0, "typical_p": 1.0,
         "repetition_penalty": 1.0, "frequency_penalty": 0.0, "presence_penalty": 0.0, "do_sample": True, "seed": 1,
-        "logit_bias": (), "stop_strings": ()}
+        "logit_bias": (), "stop_strings": (), "parse_special": True, "keep_special": False}
 
 
 @pytest.fixture
@@ -110,7 +110,7 @@ def test_log(tiny):
 
 def test_default_params(handle):
     own = handle.default_params()
-    assert set(own) == set(CALL) - {"seed", "logit_bias", "stop_strings"}
+    assert set(own) == set(CALL) - {"seed", "logit_bias", "stop_strings", "parse_special", "keep_special"}
     assert own["max_new_tokens"] == 512 and isinstance(own["do_sample"], bool)
     handle.close()
     with pytest.raises(ValueError, match="^model is closed$"):

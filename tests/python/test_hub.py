@@ -4,9 +4,11 @@ import hashlib
 import json
 import os
 import pathlib
+import random
 import re
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -382,6 +384,66 @@ def test_two_at_once(user, hub, repo, expected):
               "texts = []\nthreads = [threading.Thread(target=load) for _ in range(3)]\n"
               "[t.start() for t in threads]\n[t.join() for t in threads]\nprint(json.dumps(texts))")
     assert json.loads(user.run(source, NAME)) == [expected] * 3
+
+
+def test_all_files_are_of_one_commit(user, hub):
+    files = {"config.json": b"{}", "tokenizer.json": b'{"i": 1}', "model.safetensors": b"\1" * 20_000}
+    commit = hub.add("owner/moving", files)
+
+    def move():
+        hub.after_listing = None
+        hub.add("owner/moving", {"config.json": b'{"new": 1}', "tokenizer.json": b"[]", "model.safetensors": b"\2" * 20_000})
+
+    hub.after_listing = move
+    outcome = user.fetch("owner/moving")
+    assert outcome["commit"] == commit
+    for name, content in files.items():
+        assert (pathlib.Path(outcome["path"]) / name).read_bytes() == content
+    assert (user.cache / "models--owner--moving" / "refs" / "main").read_text() == commit
+    assert user.fetch("owner/moving")["commit"] != commit
+
+
+def test_weights_come_last(user, hub):
+    """So that a folder with all its weights is a whole one."""
+    hub.add("owner/plain", {"config.json": b"{}", "tokenizer.json": b"[" + b" " * 20_000 + b"]", "chat_template.jinja": b"x",
+                            "model.safetensors": b"\1" * 30_000})
+    hub.fail("GET", "tokenizer.json", status=403)
+    refused(user.fetch("owner/plain"), "PermissionError", "403")
+    assert "model.safetensors" not in user.files()
+    hub.heal()
+    user.fetch("owner/plain")
+    assert hub.downloaded()[-1] == "model.safetensors"
+
+
+def test_a_copy_without_its_tokenizer_is_not_complete(user, hub):
+    hub.add("owner/plain", {"config.json": b"{}", "tokenizer.json": b"[]", "model.safetensors": b"\1" * 20_000})
+    user.run("from huggingface_hub import hf_hub_download; import sys\n"
+             "[hf_hub_download(sys.argv[1], f) for f in sys.argv[2:]]", "owner/plain", "config.json", "model.safetensors")
+    refused(user.fetch("owner/plain", env={"HF_HUB_OFFLINE": "1"}), "FileNotFoundError", "no complete copy")
+    assert "tokenizer.json" in user.fetch("owner/plain")["files"]
+
+
+def test_names_that_are_no_names(user, hub, tmp_path):
+    hub.add("owner/evil", {"../../../../evil.gguf": b"x", "/tmp/evil.gguf": b"x", "a\x01b.gguf": b"x", "c\\d.gguf": b"x"})
+    refused(user.fetch("owner/evil"), "NotImplementedError", "neither safetensors nor GGUF")
+    assert not list(tmp_path.rglob("*evil*.gguf"))
+
+
+def test_killed_at_any_moment(user, hub, repo, expected):
+    hub.fail("GET", FILE, slow=0.05)
+    source = random.Random(7)
+    env = {**os.environ, "HF_HOME": str(user.home), "HF_ENDPOINT": hub.url, "HF_HUB_DISABLE_XET": "1"}
+    for _ in range(6):
+        process = subprocess.Popen([sys.executable, "-c", FETCH, NAME, "{}"], stdout=subprocess.PIPE, env=env)
+        deadline = time.monotonic() + 20
+        while not hub.asked("GET") and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(source.uniform(0, 0.5))
+        process.kill()
+        process.communicate()
+        hub.forget()
+    hub.heal()
+    assert user.turbo()["text"] == expected and user.files() == [FILE]
 
 
 def test_without_the_package(user):

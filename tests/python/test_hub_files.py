@@ -116,7 +116,7 @@ def test_shards_that_are_not_all_there():
     (["model.safetensors"], None, ValueError, "o/n has model.safetensors but no config.json"),
     (["README.md"], None, NotImplementedError, "neither safetensors nor GGUF"),
     ([], None, NotImplementedError, "neither safetensors nor GGUF"),
-    (["../a.gguf", "/b.gguf", "c\\d.gguf"], None, NotImplementedError, "neither safetensors nor GGUF"),
+    (["../a.gguf", "/b.gguf", "c\\d.gguf", "e\n.gguf", "f\x7f.gguf", "g" * 251 + ".gguf"], None, NotImplementedError, "neither safetensors nor GGUF"),
 ])
 def test_what_can_not_be_chosen(names, wanted, kind, part):
     with pytest.raises(kind) as caught:
@@ -143,11 +143,11 @@ def test_quantized_by_others(config, names, part):
     ("o/n:Q4_K_M", "o/n", "Q4_K_M"), ("o/n:sub/file.gguf", "o/n", "sub/file.gguf"), ("_o/n_", "_o/n_", None),
 ])
 def test_names_of_the_hub(name, repo, wanted):
-    assert parse(name) == (repo, wanted) and str(parse(name)) == name
+    assert parse(name) == parse(f"hf://{name}") == (repo, wanted) and str(parse(name)) == name
 
 
 @pytest.mark.parametrize("name", ["/a/b", "./a", "../a", "a/b/c", "a//b", "a/", "-a/b", "a/b-", "a/b.", "a--b/c",
                                   "a..b/c", "model.gguf", "a/b.gguf", "a/b.safetensors", "a b/c", "~/a", "ä/b",
-                                  "a" * 97, "a\n", "C:\\models", "hf://a/b", "https://huggingface.co/a/b"])
+                                  "a" * 97, "a\n", "C:\\models", "hf:///a/b", "https://huggingface.co/a/b"])
 def test_what_can_only_be_a_path(name):
     assert parse(name) is None

@@ -74,7 +74,7 @@ def test_wrong_use():
          "source is not valid Unicode: character 0 is a lone surrogate (U+D800)"),
         (lambda: template.render({1, 2}), TypeError, "messages holds a set, which JSON does not have"),
         (lambda: template.render(HELLO, tools=[print]), TypeError,
-         "tools holds a builtin_function_or_method, which JSON does not have"),
+         "tools[0] must be a function or a JSON schema (dict), got builtin_function_or_method"),
         (lambda: template.render(HELLO, x=b""), TypeError, "variables holds a bytes, which JSON does not have"),
         (lambda: template.render(HELLO, add_generation_prompt=1), TypeError,
          "add_generation_prompt must be bool, got int (1)"),

@@ -15,18 +15,21 @@ SAMPLING = ("*, max_new_tokens=512, temperature=0.7, top_p=0.9, top_k=50, min_p=
 SIGNATURES = [
     (turbo, "model, *, bits=None, quantization=None, max_length=None, threads=None, device=None, dtype=None, "
             "seed=None, revision=None, token=None, verbose=True, config=None, chat_template=None, cache=True"),
-    (TurboModel.generate, f"self, prompt, {SAMPLING}"),
-    (TurboModel.chat, f"self, messages, {SAMPLING}"),
+    (TurboModel.generate, f"self, prompt, {SAMPLING}, parse_special=True"),
+    (TurboModel.chat, f"self, messages, {SAMPLING}, tools=None, documents=None, variables=None, parse=None"),
+    (TurboModel.parse_answer, "self, answer, tools=None, prompt=None"),
     (TurboModel.tokenize, "self, text, add_special_tokens=True, parse_special=True"),
     (TurboModel.detokenize, "self, ids, skip_special_tokens=False"),
     (TurboModel.logits, "self, ids"),
-    (TurboModel.apply_chat_template, "self, messages, tools=None, add_generation_prompt=True, tokenize=False"),
+    (TurboModel.apply_chat_template, "self, messages, tools=None, add_generation_prompt=True, tokenize=False, "
+                                     "*, documents=None, variables=None"),
     (TurboModel.report, "self"),
     (TurboModel.close, "self"),
     (Tokenizer.from_file, "path"),
     (Tokenizer.encode, "self, text, add_special_tokens=True, parse_special=True"),
     (Tokenizer.decode, "self, ids, skip_special_tokens=False"),
     (ChatTemplate, "source, bos_token='', eos_token=''"),
+    (ChatTemplate.parse_answer, "self, answer, tools=None, prompt=None"),
     (ChatTemplate.render, "self, messages, tools=None, add_generation_prompt=True, now=None, **variables"),
     (Stream.close, "self"),
 ]

@@ -5,12 +5,17 @@
 
 #include <cmocka.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/check.h"
 #include "base/file.h"
+#include "base/pace.h"
 #include "base/pool.h"
 #include "base/random.h"
 #include "base/utf8.h"
@@ -148,6 +153,7 @@ static void files_that_can_not_be_models(void **state)
 
 typedef struct counters {
     ql_pool *pool;
+    int n_workers;
     atomic_int total;
     int seen[8];
     atomic_int phase[3];
@@ -160,10 +166,10 @@ static void count_job(void *arg, int worker)
     c->seen[worker]++;
     for (int phase = 0; phase < 3; phase++) {
         atomic_fetch_add(&c->phase[phase], 1);
-        ql_pool_barrier(c->pool);
-        if (atomic_load(&c->phase[phase]) % ql_pool_size(c->pool) != 0)
+        ql_pool_barrier(c->pool, worker);
+        if (atomic_load(&c->phase[phase]) % c->n_workers != 0)
             c->late++; // someone passed the barrier before the last one came
-        ql_pool_barrier(c->pool);
+        ql_pool_barrier(c->pool, worker);
     }
     atomic_fetch_add(&c->total, 1);
 }
@@ -173,17 +179,68 @@ static void pool_runs_every_worker_once(void **state)
     (void)state;
     for (int size = 1; size <= 5; size++) {
         counters c = {0};
+        int total = 0, seen[8] = {0};
         assert_int_equal(ql_pool_new(&c.pool, size, NULL), QL_OK);
-        for (int i = 0; i < 300; i++)
-            ql_pool_run(c.pool, count_job, &c);
-        assert_int_equal(c.total, 300 * size);
+        for (int i = 0; i < 300; i++) {
+            c.n_workers = 1 + i * 7 % size; // all numbers, up and down
+            for (int phase = 0; phase < 3; phase++)
+                c.phase[phase] = 0;
+            ql_pool_run(c.pool, c.n_workers, count_job, &c);
+            total += c.n_workers;
+            for (int worker = 0; worker < c.n_workers; worker++)
+                seen[worker]++;
+        }
+        assert_int_equal(c.total, total);
         assert_int_equal(c.late, 0);
-        for (int worker = 0; worker < size; worker++)
-            assert_int_equal(c.seen[worker], 300);
+        assert_memory_equal(c.seen, seen, sizeof seen);
         ql_pool_free(c.pool);
     }
     int threads = ql_default_threads();
     assert_true(threads >= 1 && threads <= 256);
+}
+
+// A machine of `size` cores that runs a job in 2 ms / threads + 0.3; `hogs` of its cores are taken: then a job with a
+// thread on one of them takes 12 ms and sleeps through most of it. Returns the share of jobs that ran on `want` threads.
+static double run_paced(ql_pace *p, double seconds, int hogs, int want)
+{
+    int jobs = 0, right = 0;
+    for (double at = 0; at < seconds; jobs++) {
+        bool late = p->n > p->size - hogs, blip = jobs % 50 == 49; // now and then a job is late for no reason
+        double took = late ? 0.012 : 0.0003 + 0.002 / p->n + (blip ? 0.004 : 0), slept = late ? 0.009 : blip ? 0.004 : 0;
+        right += p->n == want;
+        at += took;
+        ql_pace_ran(p, 1, took, slept);
+    }
+    return (double)right / jobs;
+}
+
+static void threads_follow_the_machine(void **state)
+{
+    (void)state;
+    for (int size = 1; size <= 8; size++) {
+        ql_pace p;
+        ql_pace_init(&p, size);
+        assert_true(run_paced(&p, 5, 0, size) > 0.97);
+        if (size == 1)
+            continue;
+        assert_true(run_paced(&p, 5, 1, size - 1) > 0.9);
+        assert_true(run_paced(&p, 20, 0, size) > 0.75); // patience has grown while the core was taken
+        if (size > 3)
+            assert_true(run_paced(&p, 10, 2, size - 2) > 0.85);
+    }
+}
+
+static void a_trial_ends_with_its_kind(void **state)
+{
+    (void)state;
+    ql_pace p;
+    ql_pace_init(&p, 2);
+    for (int i = 0; p.n == 2; i++) {
+        ql_pace_ran(&p, 1, 0.01, 0.009);
+        assert_true(i < 10);
+    }
+    ql_pace_ran(&p, 2, 0.5, 0); // another kind, which says nothing about the trial
+    assert_int_equal(p.n, 2);
 }
 
 // Golden values: the numbers of a seed may never change from one release to the next.
@@ -202,6 +259,26 @@ static void random_numbers_are_fixed(void **state)
     assert_true(ql_random_entropy() != ql_random_entropy());
 }
 
+// In a child: a limit can not be taken back.
+static void address_space_is_a_limit(void **state)
+{
+    (void)state;
+    pid_t child = fork();
+    if (child == 0) {
+        FILE *file = fopen("/proc/self/statm", "r");
+        unsigned long long pages = 0;
+        bool ok = file && fscanf(file, "%llu", &pages) == 1;
+        struct rlimit limit = {0, RLIM_INFINITY};
+        limit.rlim_cur = pages * (rlim_t)sysconf(_SC_PAGESIZE) + ((rlim_t)1 << 30);
+        ok = ok && setrlimit(RLIMIT_AS, &limit) == 0;
+        uint64_t available = ql_memory_available();
+        _exit(ok && available > ((uint64_t)900 << 20) && available < ((uint64_t)1 << 30) ? 0 : 1);
+    }
+    int status = -1;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -209,7 +286,9 @@ int main(void)
         cmocka_unit_test(every_code_has_an_entry),     cmocka_unit_test(checked_arithmetic_overflows),
         cmocka_unit_test(arena_measures_what_it_gives), cmocka_unit_test(buffer_grows_and_hands_over),
         cmocka_unit_test(utf8_takes_exactly_rfc3629),  cmocka_unit_test(files_that_can_not_be_models),
-        cmocka_unit_test(pool_runs_every_worker_once), cmocka_unit_test(random_numbers_are_fixed),
+        cmocka_unit_test(pool_runs_every_worker_once), cmocka_unit_test(threads_follow_the_machine),
+        cmocka_unit_test(a_trial_ends_with_its_kind),  cmocka_unit_test(random_numbers_are_fixed),
+        cmocka_unit_test(address_space_is_a_limit),
     };
     return cmocka_run_group_tests_name("base", tests, NULL, NULL);
 }

@@ -10,6 +10,7 @@
 
 #include "base/buf.h"
 #include "base/fpmode.h"
+#include "engine/engine.h"
 #include "quantllm.h"
 #include "unit/tiny.h"
 
@@ -320,6 +321,66 @@ static void wrong_use_is_told(void **state)
     ql_model_close(model);
 }
 
+static void keep_line(void *user, const char *line) { snprintf(user, 1024, "%s", line); }
+
+// A template of the file that is no good is told when the model is opened; text can be continued, chat gives the error.
+static void bad_templates_leave_a_model(void **state)
+{
+    (void)state;
+    static const char *const wrong[][2] = {
+        {"bad55", "chat_template:2:8: expected an expression"}, {"bad56", "chat_template:1:20: call depth 128"},
+        {"bad57", "chat_template:1:18: range too big"}, {"bad58", "output limit 4 MB"}, {"bad59", "nesting 200"},
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        char arguments[64], told[1024] = "";
+        snprintf(arguments, sizeof arguments, "--dtype q4_1 --template %s", wrong[i][0]);
+        const char *path = tiny_make(arguments);
+        ql_error err = {0};
+        ql_model_options options = {.threads = 1, .no_cache = true, .log = keep_line, .log_user = told};
+        ql_model *model = ql_model_open(path, &options, &err);
+        assert_non_null(model);
+        if (!strstr(told, wrong[i][1]) || !strstr(told, "chat is off, text can be continued"))
+            fail_msg("%s: told \"%s\"", wrong[i][0], told);
+        ql_render render = {.messages = "[{\"role\":\"user\",\"content\":\"hi\"}]", .add_generation_prompt = true};
+        char *text;
+        size_t len, n;
+        int32_t *ids;
+        assert_int_equal(ql_model_render(model, &render, &text, &len, &err), QL_E_TEMPLATE);
+        assert_non_null(strstr(err.message, wrong[i][1]));
+        assert_int_equal(ql_model_render_ids(model, &render, &ids, &n, &err), QL_E_TEMPLATE);
+        ql_session *session = open_session(model);
+        ql_params params = ql_params_default();
+        params.max_new_tokens = 2;
+        ql_prompt prompt = {.text = "a", .len = 1};
+        ql_piece piece;
+        assert_int_equal(ql_generate(session, &prompt, 1, &params, &err), QL_OK);
+        assert_int_equal(ql_next(session, &piece, &err), QL_OK);
+        ql_session_free(session);
+        ql_model_close(model);
+    }
+}
+
+// A prompt's control tokens, as text.
+static void special_tokens_can_be_left_as_text(void **state)
+{
+    (void)state;
+    ql_model *model = open_model(tiny_make("--dtype f32"), 1, NULL);
+    ql_session *session = open_session(model);
+    ql_params params = ql_params_default();
+    ql_error err = {0};
+    ql_usage usage[2];
+    params.max_new_tokens = 1;
+    for (int i = 0; i < 2; i++) {
+        ql_prompt prompt = {.text = "<|im_end|>", .len = 10, .no_parse_special = i};
+        assert_int_equal(ql_generate(session, &prompt, 1, &params, &err), QL_OK);
+        ql_session_get_usage(session, &usage[i]);
+    }
+    assert_int_equal(usage[0].n_prompt, 1);
+    assert_int_equal(usage[1].n_prompt, 10); // its bytes
+    ql_session_free(session);
+    ql_model_close(model);
+}
+
 // What a message spells is text: no control token comes from it, and the template's own are there.
 static void a_message_never_becomes_a_control_token(void **state)
 {
@@ -489,6 +550,57 @@ static void the_hosts_float_mode_does_not_matter(void **state)
 }
 #endif
 
+// ---- generation_config.json
+
+static void add_line(void *user, const char *line)
+{
+    ql_buf_append_str(user, line);
+    ql_buf_append_byte(user, '|');
+}
+
+// Reads the document; said: the lines that must be told, each with "|" at its end.
+static ql_params defaults_of(const char *document, const char *said)
+{
+    ql_buf lines = {0};
+    ql_logger log = {add_line, &lines};
+    ql_params p;
+    ql_defaults_read((ql_str){document, document ? strlen(document) : 0}, &p, &log);
+    ql_buf_append_byte(&lines, 0);
+    assert_string_equal(lines.data, said);
+    ql_buf_free(&lines);
+    return p;
+}
+
+static void assert_neutral(ql_params p)
+{
+    assert_true(p.temperature == 1 && p.top_k == 0 && p.top_p == 1 && p.min_p == 0 && p.typical_p == 1);
+    assert_true(p.repetition_penalty == 1 && p.frequency_penalty == 0 && p.presence_penalty == 0);
+    assert_true(!p.do_sample && p.max_new_tokens == 512);
+}
+
+static void a_models_own_sampling(void **state)
+{
+    (void)state;
+    assert_neutral(defaults_of(NULL, ""));
+    assert_neutral(defaults_of("{\"eos_token_id\":[1,2],\"temperature\":null,\"top_k\":null}", ""));
+    ql_params p = defaults_of("{\"temperature\":0.6,\"top_k\":20,\"top_p\":0.95,\"min_p\":0.1,\"typical_p\":0.9,"
+                              "\"repetition_penalty\":1.05,\"do_sample\":true,\"max_new_tokens\":7}", "");
+    assert_true(p.temperature == 0.6 && p.top_k == 20 && p.top_p == 0.95 && p.min_p == 0.1 && p.typical_p == 0.9);
+    assert_true(p.repetition_penalty == 1.05 && p.do_sample && p.max_new_tokens == 7);
+    p = defaults_of("{\"temperature\":2,\"top_p\":1}", ""); // whole numbers are numbers
+    assert_true(p.temperature == 2);
+    p = defaults_of("{\"temperature\":\"0.5\",\"top_k\":7.5,\"do_sample\":1,\"top_p\":0.5}",
+                    "generation_config.json: temperature is not a number and is not used|"
+                    "generation_config.json: top_k is not a whole number from 0 on and is not used|"
+                    "generation_config.json: do_sample is not true or false and is not used|");
+    assert_true(p.temperature == 1 && p.top_k == 0 && !p.do_sample && p.top_p == 0.5);
+    assert_neutral(defaults_of("{\"temperature\":-1,\"top_k\":5}", "generation_config.json: temperature must be >= 0, got "
+                               "-1; its sampling parameters are not used|"));
+    assert_neutral(defaults_of("[]", "generation_config.json: no JSON object, its sampling parameters are not used|"));
+    assert_neutral(defaults_of("{\"top_k\":1,\"top_k\":2}", "generation_config.json: no JSON object, its sampling "
+                               "parameters are not used|"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -498,6 +610,8 @@ int main(void)
         cmocka_unit_test(a_reused_prefix_changes_nothing),
         cmocka_unit_test(the_context_ends_a_generation),
         cmocka_unit_test(wrong_use_is_told),
+        cmocka_unit_test(bad_templates_leave_a_model),
+        cmocka_unit_test(special_tokens_can_be_left_as_text),
         cmocka_unit_test(a_message_never_becomes_a_control_token),
         cmocka_unit_test(cancelling_ends_every_prompt),
         cmocka_unit_test(cancelling_ends_logits),
@@ -505,6 +619,7 @@ int main(void)
         cmocka_unit_test(a_model_closed_early_lives_as_long_as_its_session),
 #if defined(__x86_64__)
         cmocka_unit_test(the_hosts_float_mode_does_not_matter),
+        cmocka_unit_test(a_models_own_sampling),
 #endif
     };
     return cmocka_run_group_tests_name("engine", tests, NULL, tiny_teardown);

@@ -168,6 +168,72 @@ static void a_folder_is_copied(void **state)
     ql_source_close(s);
 }
 
+static ql_code open_sealed(const char *name)
+{
+    ql_source *s;
+    ql_code code = ql_source_open_packed(folder_path(name), &s, NULL);
+    if (code == QL_OK) {
+        code = ql_source_check_seal(s, NULL);
+        ql_source_close(s);
+    }
+    return code;
+}
+
+// Every bit of a header, every shorter file, and longer ones.
+static void seals_hold(void **state)
+{
+    (void)state;
+    uint64_t bytes[] = {16 * 3 * 18, 8};
+    ql_gguf_writer *w = ql_gguf_writer_new(64);
+    ql_gguf_put_str(w, "a.b", (ql_str){"some text", 9});
+    ql_gguf_put_seal(w);
+    ql_gguf_put_u32(w, "c.d", 77);
+    ql_gguf_put_tensor(w, "p", QL_PACKED_TYPE + QL_Q4_0, 2, (uint64_t[]){96, 5}, bytes[0]);
+    ql_gguf_put_tensor(w, "plain", QL_F32, 1, (uint64_t[]){2}, bytes[1]);
+    ql_buf file = written(w, 2, bytes);
+    size_t data = file.len - (16 * 3 * 18 + 63) / 64 * 64 - 64;
+    folder_put("s.gguf", file.data, file.len);
+    assert_int_equal(open_sealed("s.gguf"), QL_OK);
+    for (size_t bit = 0; bit < 8 * data; bit++) {
+        file.data[bit / 8] = (char)(file.data[bit / 8] ^ 1 << bit % 8);
+        folder_put("s.gguf", file.data, file.len);
+        if (open_sealed("s.gguf") == QL_OK)
+            fail_msg("bit %zu of byte %zu is not noticed", bit % 8, bit / 8);
+        file.data[bit / 8] = (char)(file.data[bit / 8] ^ 1 << bit % 8);
+    }
+    folder_put("s.gguf", file.data, file.len);
+    assert_int_equal(open_sealed("s.gguf"), QL_OK);
+    for (size_t n = file.len; n-- > 0;) {
+        assert_int_equal(truncate(folder_path("s.gguf"), (off_t)n), 0);
+        assert_int_not_equal(open_sealed("s.gguf"), QL_OK);
+    }
+    ql_buf_append_byte(&file, 0);
+    folder_put_buf("s.gguf", &file);
+    assert_int_not_equal(open_sealed("s.gguf"), QL_OK);
+    w = ql_gguf_writer_new(64);
+    file = written(w, 0, NULL);
+    folder_put_buf("s.gguf", &file);
+    assert_int_equal(open_sealed("s.gguf"), QL_E_FORMAT); // none
+}
+
+static void changes_are_noticed(void **state)
+{
+    (void)state;
+    folder_empty();
+    folder_put_str("config.json", "{\"hidden_size\":64}");
+    folder_put_str("tokenizer.json", "{\"model\":1}");
+    ql_source *s = folder_open(NULL);
+    assert_true(ql_source_is_unchanged(s));
+    folder_put_str("tokenizer.json", "{\"model\":2}"); // of the same length, in its place
+    assert_false(ql_source_is_unchanged(s));
+    ql_source_close(s);
+    s = folder_open(NULL);
+    assert_true(ql_source_is_unchanged(s));
+    assert_int_equal(unlink(folder_path("config.json")), 0);
+    assert_false(ql_source_is_unchanged(s));
+    ql_source_close(s);
+}
+
 static void packed_files_have_panels(void **state)
 {
     (void)state;
@@ -259,6 +325,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(all_types_are_read_again),
         cmocka_unit_test(entries_of_a_source_are_copied),
         cmocka_unit_test(a_folder_is_copied),
+        cmocka_unit_test(seals_hold),
+        cmocka_unit_test(changes_are_noticed),
         cmocka_unit_test(packed_files_have_panels),
         cmocka_unit_test(what_the_reader_refuses_is_not_written),
     };

@@ -351,7 +351,8 @@ static void quantized_models_are_refused_by_name(void **state)
         {"{\"quantization_config\":{\"quant_method\":\"awq\"}}", "awq"},
         {"{\"quantization_config\":{\"quant_method\":\"bitsandbytes\",\"load_in_4bit\":true}}", "bitsandbytes"},
         {"{\"quantization_config\":{\"quant_method\":\"fp8\"}}", "fp8"},
-        {"{\"quantization_config\":{\"load_in_8bit\":true}}", "quantization_config"},
+        {"{\"quantization_config\":{\"load_in_8bit\":true}}", "bitsandbytes"},
+        {"{\"quantization_config\":{\"bits\":3}}", "quantization_config"},
         {"{\"compression_config\":{\"quant_method\":\"compressed-tensors\"}}", "compressed-tensors"},
     };
     char line[256];
@@ -383,14 +384,17 @@ static void quantized_models_are_refused_by_name(void **state)
                    "use the unquantized model or a GGUF");
 }
 
+#define NOT_READ " but no model.safetensors, and only safetensors and GGUF are read: take a repository that has them, or " \
+    "convert this one once with transformers (from_pretrained, then save_pretrained)"
+
 static void what_is_there_instead(void **state)
 {
     (void)state;
     static const struct { const char *file; ql_code code; const char *message; } cases[] = {
-        {"pytorch_model.bin", QL_E_UNSUPPORTED,
-         ": holds pytorch_model.bin but no model.safetensors: safetensors are needed (or a GGUF)"},
-        {"tf_model.h5", QL_E_UNSUPPORTED,
-         ": holds tf_model.h5 but no model.safetensors: safetensors are needed (or a GGUF)"},
+        {"pytorch_model.bin", QL_E_UNSUPPORTED, ": holds pytorch_model.bin" NOT_READ},
+        {"pytorch_model-00001-of-00002.bin", QL_E_UNSUPPORTED, ": holds pytorch_model-00001-of-00002.bin" NOT_READ},
+        {"consolidated.00.pth", QL_E_UNSUPPORTED, ": holds consolidated.00.pth" NOT_READ},
+        {"tf_model.h5", QL_E_UNSUPPORTED, ": holds tf_model.h5" NOT_READ},
         {"adapter_model.safetensors", QL_E_UNSUPPORTED,
          ": holds an adapter (adapter_model.safetensors), not a model: merge it into its model"},
         {"consolidated.safetensors", QL_E_FORMAT,

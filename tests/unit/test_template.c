@@ -208,7 +208,11 @@ static void wrong_input_is_an_argument_error(void **state)
 {
     (void)state;
     static const char *const wrong[] = {"", "{}", "[1]", "[", "[]]", "[{\"a\": 1e999}]", "[{\"a\": \"\xff\"}]",
-                                        "[{\"a\": 123456789012345678901234567890}]"};
+                                        "[{\"a\": -}]", "[{\"a\": 01}]", "[{\"a\": 1.}]", "[{\"a\": 1e}]", "[{\"a\": +1}]",
+                                        "[{\"a\": \"\n\"}]", "[{\"a\": \"\\x\"}]", "[{\"a\": \"\\ud800\"}]",
+                                        "[{\"a\": \"\\ud800\\u0041\"}]", "[{\"a\": \"\\udc00\"}]", "[{\"a\": \"\\u12g4\"}]",
+                                        "[{\"a\": \"b}]", "[{\"a\": \"\\", "[{\"a\" 1}]", "[{a: 1}]", "[{\"a\": nul}]",
+                                        "[{\"a\": 1,}]", "[{},]", "[{}] x", "[{\"a\": \"\xe2\x82", "[{'a': 1}]", "[{\"a\": NaN}]"};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         outcome out = run_simple("x", wrong[i], NULL);
         assert_int_equal(out.code, QL_E_ARGUMENT);
@@ -290,7 +294,9 @@ static void hostile_templates_end_at_a_limit(void **state)
         {"{{ range(9)|batch(10**9, 1)|list }}", "limit"},
         {"{{ 2**64 }}", "64 bits"},
         {"{{ 9223372036854775807 + 1 }}", "64 bits"},
-        {"{{ 99999999999999999999 }}", "64 bits"},
+        {"{{ 99999999999999999999 + 1 }}", "64 bits"},
+        {"{{ 1 < 99999999999999999999 }}", "64 bits"},
+        {"{{ 99999999999999999999|abs }}", "64 bits"},
         {"{{ (-9223372036854775807 - 1)|abs }}", "64 bits"},
         {"{{ (-9223372036854775807 - 1) // -1 }}", "64 bits"},
         {"{% set s = 'a' * 4000000 %}" TIMES(100000, "{{ s.find('b') }}{{ s|upper|length }}"), "limit"},
@@ -420,6 +426,20 @@ static void bytes_know_where_they_come_from(void **state)
     assert_origin("{% for m in messages %}<|{{ m.role }}|>{% endfor %}", "<|user|><|(u|>)|>");
 }
 
+static void integers_beyond_64_bits_print(void **state)
+{
+    (void)state;
+    const char *variables = "{\"u\": 18446744073709551615, \"v\": {\"maximum\": -123456789012345678901234567890, "
+                            "\"minimum\": -9223372036854775808}}";
+    assert_text("{{ u }} {{ u ~ '' }} {{ [u] }} {{ u|int }} {{ u|float }} {{ u is number }} {{ u is integer }} {{ u == u }} "
+                "{{ u in [1, u] }} {{ 18446744073709551615 == u }} {{ u == 1 }} {{ 'y' if u }}",
+                variables,
+                "18446744073709551615 18446744073709551615 [18446744073709551615] 18446744073709551615 "
+                "1.8446744073709552e+19 True True True True True False y");
+    assert_text("{{ v|tojson }}", variables,
+                "{\"maximum\": -123456789012345678901234567890, \"minimum\": -9223372036854775808}");
+}
+
 // ---- threads, locale
 
 static void the_locale_does_not_matter(void **state)
@@ -472,6 +492,7 @@ int main(void)
         cmocka_unit_test(deep_expressions_in_deep_calls),
         cmocka_unit_test(collecting_text_is_linear),
         cmocka_unit_test(bytes_know_where_they_come_from),
+        cmocka_unit_test(integers_beyond_64_bits_print),
         cmocka_unit_test(the_locale_does_not_matter),
         cmocka_unit_test(rendering_twice_is_the_same),
     };
