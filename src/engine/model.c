@@ -125,7 +125,8 @@ static ql_code load_source(ql_model *m, const ql_model_options *o, const ql_logg
                             .progress_user = o->progress_user, .log = *log};
     QL_TRY(ql_weights_pack(&m->weights, &m->config, &pack, err));
     if (m->place.path && (m->choice.mix || m->weights.panels.size >= worth_keeping)) {
-        ql_packed_content content = {.source = m->source, .weights = &m->weights, .name = m->name,
+        ql_packed_content content = {.source = m->source, .weights = &m->weights, .tokenizer = m->tokenizer,
+                                     .name = m->name,
                                      .quantization = m->choice.name};
         m->writer = ql_packed_write(&m->place, &content, log);
     }
@@ -165,6 +166,15 @@ static ql_code check_vocabulary(const ql_model *m, ql_error *err)
         return ql_fail(err, QL_E_FORMAT, "%s: the tokenizer has %u tokens, the embedding %u rows",
                        ql_source_path(m->source), n, m->config.n_vocab);
     return QL_OK;
+}
+
+// As the packed file keeps it, when that is open already and has it.
+static ql_code load_tokenizer(ql_model *m, ql_error *err)
+{
+    const ql_tensor *kept = m->packed ? ql_source_tensor(m->packed, ql_packed_tokenizer) : NULL;
+    if (!kept || ql_tokenizer_load_stored(m->source, kept->data, kept->size, &m->tokenizer, NULL) != QL_OK)
+        QL_TRY(ql_tokenizer_load(m->source, &m->tokenizer, err));
+    return check_vocabulary(m, err);
 }
 
 static ql_code compile_template(ql_model *m, size_t len, ql_error *err)
@@ -248,8 +258,7 @@ static ql_code load(ql_model *m, const char *path, const ql_model_options *o, ql
     QL_TRY(ql_config_read(m->source, &m->config, err));
     QL_TRY(load_name(m, path, err));
     QL_TRY(prepare(m, o, &log, err));
-    QL_TRY(ql_tokenizer_load(m->source, &m->tokenizer, err));
-    QL_TRY(check_vocabulary(m, err));
+    QL_TRY(load_tokenizer(m, err));
     QL_TRY(load_weights(m, o, &log, err));
     QL_TRY(load_template(m, o, &log, err));
     ql_defaults_read(ql_source_document(m->source, "generation_config.json"), &m->defaults, &log);

@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "model/model.h"
+#include "text/tokenizer.h"
 
 // Where a model's packed file is or will be. Zeroed: nowhere, the cache is off.
 typedef struct ql_packed_place {
@@ -28,10 +29,14 @@ void ql_packed_place_free(ql_packed_place *place);
 // used.
 ql_source *ql_packed_open(const ql_packed_place *place);
 
+// The tensor in which a packed file keeps the tokenizer's bytes; its type is only a way to have them there.
+extern const char ql_packed_tokenizer[];
+
 // What is written; all of it must stay until ql_packed_finish.
 typedef struct ql_packed_content {
     const ql_source *source;
     const ql_weights *weights;
+    const ql_tokenizer *tokenizer; // kept where it can be (ql_tokenizer_store)
     const char *name, *quantization;
 } ql_packed_content;
 

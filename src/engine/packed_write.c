@@ -26,7 +26,7 @@ struct ql_packed_writer {
     int fd;                 // of `part`, locked
     char *dir, *path, *part;
     const ql_source *source;
-    ql_buf header;
+    ql_buf header, tokenizer;
     piece *pieces;          // [n_pieces] tensors, in their order in the file
     size_t n_pieces;
     uint64_t size;          // of the file
@@ -46,6 +46,22 @@ static void declare_matrix(ql_gguf_writer *g, piece *p, const ql_bound *b)
     ql_gguf_put_tensor(g, b->name, QL_PACKED_TYPE + (uint32_t)m->dtype, 2, shape, p->size);
 }
 
+const char ql_packed_tokenizer[] = "quantllm.tokenizer";
+
+// Only tokenizers of Hugging Face folders are worth it; others are read from their GGUF file as fast.
+static void declare_tokenizer(ql_gguf_writer *g, ql_packed_writer *w, const ql_tokenizer *tokenizer)
+{
+    if (!tokenizer || ql_tokenizer_store(tokenizer, &w->tokenizer, NULL) != QL_OK)
+        return;
+    while (w->tokenizer.len % sizeof(float) && !w->tokenizer.failed)
+        ql_buf_append_byte(&w->tokenizer, 0);
+    if (w->tokenizer.failed)
+        return;
+    const uint64_t n = w->tokenizer.len / sizeof(float);
+    w->pieces[w->n_pieces++] = (piece){.data = w->tokenizer.data, .size = w->tokenizer.len};
+    ql_gguf_put_tensor(g, ql_packed_tokenizer, QL_F32, 1, &n, w->tokenizer.len);
+}
+
 static void declare_tensors(ql_gguf_writer *g, ql_packed_writer *w, const ql_packed_content *c)
 {
     const ql_binding *binding = c->weights->binding;
@@ -63,6 +79,7 @@ static void declare_tensors(ql_gguf_writer *g, ql_packed_writer *w, const ql_pac
         w->pieces[w->n_pieces++] = (piece){.data = t->data, .size = t->size};
         ql_gguf_put_tensor(g, t->name, (uint32_t)t->dtype, t->n_dims, t->shape, t->size);
     }
+    declare_tokenizer(g, w, c->tokenizer);
 }
 
 static void put_text(ql_gguf_writer *g, const char *key, const char *text)
@@ -86,7 +103,7 @@ static void put_labels(ql_gguf_writer *g, const ql_packed_place *place, const ql
 static ql_code compose(ql_packed_writer *w, const ql_packed_place *place, const ql_packed_content *c, ql_error *err)
 {
     const ql_binding *binding = c->weights->binding;
-    size_t n = binding->n_matrices + binding->n_vectors + ql_source_n_tensors(c->source);
+    size_t n = binding->n_matrices + binding->n_vectors + ql_source_n_tensors(c->source) + 1; // the tokenizer
     if (!(w->pieces = calloc(n, sizeof *w->pieces)))
         return ql_fail_memory(err, n * sizeof *w->pieces);
     ql_gguf_writer *g = ql_gguf_writer_new(64);
@@ -173,6 +190,7 @@ static void destroy(ql_packed_writer *w)
     if (w->fd >= 0)
         close(w->fd); // and with it the lock
     ql_buf_free(&w->header);
+    ql_buf_free(&w->tokenizer);
     free(w->pieces);
     free(w->dir);
     free(w->path);

@@ -26,9 +26,8 @@ ql_code ql_merges_init(ql_merges *merges, size_t n, ql_error *err)
     uint64_t n_slots = 16;
     while (n_slots < n + n / 2)
         n_slots *= 2;
-    if (n > INT32_MAX || !(merges->slots = malloc(n_slots * sizeof *merges->slots)))
+    if (n > INT32_MAX || !(merges->slots = ql_table_new(n_slots * sizeof *merges->slots)))
         return ql_fail_memory(err, n_slots * sizeof *merges->slots);
-    memset(merges->slots, 0xff, n_slots * sizeof *merges->slots);
     merges->mask = (uint32_t)(n_slots - 1);
     return QL_OK;
 }

@@ -21,6 +21,14 @@
 ql_code ql_tokenizer_load(const ql_source *source, ql_tokenizer **tokenizer, ql_error *err);
 void ql_tokenizer_free(ql_tokenizer *tokenizer);
 
+// A tokenizer of a tokenizer.json as bytes, for a cache: appended to *out; QL_E_UNSUPPORTED for one of a GGUF file, which
+// loads as fast from it. They are for this machine and version, and must be kept with the identity of the documents.
+ql_code ql_tokenizer_store(const ql_tokenizer *tokenizer, ql_buf *out, ql_error *err);
+// The same tokenizer again; bytes behind it are allowed. source: whose other documents (tokenizer_config.json and the
+// like) are read. What is damaged or of another version is QL_E_FORMAT: then load it from the source.
+ql_code ql_tokenizer_load_stored(const ql_source *source, const void *data, size_t size, ql_tokenizer **tokenizer,
+                                 ql_error *err);
+
 // Appends the source's chat template; nothing when it has none. GGUF: tokenizer.chat_template. Hugging Face:
 // chat_template.jinja, else tokenizer_config.json's (a string, or of a list of named ones "default"), else
 // chat_template.json's.

@@ -123,7 +123,9 @@ struct ql_tokenizer {
     size_t rules_len;
 };
 
-// ---- tokenizer_gguf.c, tokenizer_json.c
+// ---- tokenizer_load.c, tokenizer_gguf.c, tokenizer_json.c
+
+ql_tokenizer *ql_tokenizer_new(void); // empty; NULL: out of memory
 
 ql_code ql_tokenizer_load_gguf(const ql_source *source, ql_tokenizer *t, ql_error *err);
 ql_code ql_tokenizer_load_json(const ql_source *source, ql_tokenizer *t, ql_error *err);
@@ -137,6 +139,8 @@ ql_code ql_tokenizer_find_eog(ql_tokenizer *t, const int32_t *ids, size_t n, ql_
 typedef enum ql_vocab_doubles { QL_VOCAB_UNIQUE, QL_VOCAB_FIRST, QL_VOCAB_LAST } ql_vocab_doubles;
 ql_code ql_vocab_init(ql_vocab *vocab, const ql_str *tokens, const uint8_t *types, size_t n, ql_vocab_doubles doubles,
                       const char *what, ql_error *err);
+// Memory for a table that is looked at all over, filled with 0xff: in large pages when it is large. NULL: none.
+void *ql_table_new(size_t bytes);
 void ql_vocab_free(ql_vocab *vocab);
 int32_t ql_vocab_find(const ql_vocab *vocab, const char *piece, size_t len); // QL_NO_ID: not there
 int32_t ql_vocab_find_model(const ql_vocab *vocab, const char *piece, size_t len); // tokens that the model knows

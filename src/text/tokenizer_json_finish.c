@@ -120,8 +120,6 @@ static ql_code promote(added_builder *b, const json_t *value)
     int32_t id = id_of(t, value);
     if (id < 0 || ql_vocab_kind(&t->vocab, id) != QL_TOKEN_NORMAL)
         return QL_OK;
-    if (t->store)
-        return ql_fail(b->err, QL_E_FORMAT, "the stored tokenizer is of other documents");
     t->vocab.type[id] = (uint8_t)(QL_TOKEN_CONTROL | (t->vocab.type[id] & QL_TOKEN_OUTSIDE));
     return push_added(b, json_is_object(value) ? value : NULL, text, id);
 }

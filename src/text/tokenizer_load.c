@@ -62,7 +62,7 @@ ql_code ql_tokenizer_find_eog(ql_tokenizer *t, const int32_t *ids, size_t n, ql_
     return QL_OK;
 }
 
-static ql_tokenizer *tokenizer_new(void)
+ql_tokenizer *ql_tokenizer_new(void)
 {
     ql_tokenizer *t = calloc(1, sizeof *t);
     if (!t)
@@ -82,7 +82,7 @@ static ql_code name_file(const ql_source *source, ql_code code, ql_error *err)
 
 ql_code ql_tokenizer_load(const ql_source *source, ql_tokenizer **tokenizer, ql_error *err)
 {
-    ql_tokenizer *t = tokenizer_new();
+    ql_tokenizer *t = ql_tokenizer_new();
     if (!t)
         return ql_fail_memory(err, sizeof *t);
     bool json = ql_source_kind_of(source) == QL_SOURCE_HF || !ql_source_has(source, "tokenizer.ggml.model");

@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/check.h"
 
@@ -27,6 +28,18 @@ const char *ql_vocab_piece(const ql_vocab *vocab, int32_t id, size_t *len)
 {
     *len = vocab->piece_at[id + 1] - vocab->piece_at[id] - 1;
     return vocab->pieces + vocab->piece_at[id];
+}
+
+void *ql_table_new(size_t bytes)
+{
+    enum { HUGE_PAGE = 2 << 20 };
+    bool huge = bytes >= HUGE_PAGE;
+    void *table = huge ? aligned_alloc(HUGE_PAGE, (bytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE) : malloc(bytes);
+    if (table && huge)
+        madvise(table, bytes, MADV_HUGEPAGE); // a hint: where it is not taken, only time is lost
+    if (table)
+        memset(table, 0xff, bytes);
+    return table;
 }
 
 // The slot of a piece, or the free slot where it would go.
@@ -114,10 +127,9 @@ ql_code ql_vocab_init(ql_vocab *vocab, const ql_str *tokens, const uint8_t *type
     vocab->type = malloc(n);
     vocab->piece_at = malloc((n + 1) * sizeof *vocab->piece_at);
     vocab->pieces = malloc(total);
-    vocab->slots = malloc(n_slots * sizeof *vocab->slots);
+    vocab->slots = ql_table_new(n_slots * sizeof *vocab->slots);
     if (!vocab->type || !vocab->piece_at || !vocab->pieces || !vocab->slots)
         return ql_fail_memory(err, total + n_slots * sizeof *vocab->slots);
-    memset(vocab->slots, 0xff, n_slots * sizeof *vocab->slots);
     memset(vocab->type, QL_TOKEN_NORMAL, n);
     if (types)
         memcpy(vocab->type, types, n);
