@@ -469,12 +469,28 @@ ql_code ql_decoding_finish(ql_decoding *d, ql_buf *out, ql_error *err)
     return QL_OK;
 }
 
+// What step i holds has been shown: a STRIP behind it is past the beginning, and what it had kept for an end was none,
+// unless that is what it takes away.
+static void mark_begun(ql_decoding *d, size_t i)
+{
+    const ql_buf *held = &d->state[i].held;
+    for (size_t k = i + 1; held->len && k < d->decoder->n; k++) {
+        const ql_dec_step *step = &d->decoder->steps[k];
+        bool taken = held->len == step->text_len && memcmp(held->data, step->text, held->len) == 0;
+        if (step->kind == QL_DEC_STRIP && !taken) {
+            d->state[k].begun = true;
+            ql_buf_clear(&d->state[k].held);
+        }
+    }
+}
+
 void ql_decoding_forget(ql_decoding *d)
 {
     for (size_t i = 0; i < d->decoder->n; i++) {
         step_state *state = &d->state[i];
         const ql_dec_step *step = &d->decoder->steps[i];
         if (step->kind == QL_DEC_BYTE_FALLBACK || step->kind == QL_DEC_BYTES) {
+            mark_begun(d, i);
             if (step->kind == QL_DEC_BYTE_FALLBACK && is_valid(&state->held))
                 ql_buf_clear(&state->held);
             state->primed = state->held.len;
