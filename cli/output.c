@@ -119,7 +119,7 @@ void cli_print(const char *bytes, size_t len)
 void cli_print_reasoning(const char *text, size_t len)
 {
     bool dim = cli_colour(STDOUT_FILENO);
-    if (!cli_is_terminal(STDOUT_FILENO))
+    if (!len || !cli_is_terminal(STDOUT_FILENO))
         return;
     if (dim)
         cli_print("\033[2m", 4);
