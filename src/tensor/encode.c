@@ -10,24 +10,31 @@ typedef struct v {
     float x[16];
 } v;
 
+// Sanitized builds check each of 16 elements: inlined everywhere that is minutes of compiling.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define OPERATION static __attribute__((noinline))
+#else
+#define OPERATION static inline
+#endif
+
 #define EACH(expression)                 \
     v r_;                                \
     for (int i_ = 0; i_ < 16; i_++)      \
         r_.x[i_] = (expression);         \
     return r_
 
-static inline v v_load(const float *p) { EACH(p[i_]); }
-static inline void v_store(float *p, v a) { memcpy(p, a.x, sizeof a.x); }
-static inline v v_set(float a) { EACH(a); }
-static inline v v_add(v a, v b) { EACH(a.x[i_] + b.x[i_]); }
-static inline v v_sub(v a, v b) { EACH(a.x[i_] - b.x[i_]); }
-static inline v v_mul(v a, v b) { EACH(a.x[i_] * b.x[i_]); }
-static inline v v_div(v a, v b) { EACH(a.x[i_] / b.x[i_]); }
-static inline v v_min(v a, v b) { EACH(a.x[i_] < b.x[i_] ? a.x[i_] : b.x[i_]); } // b where either is NaN, as on x86
-static inline v v_max(v a, v b) { EACH(a.x[i_] > b.x[i_] ? a.x[i_] : b.x[i_]); }
-static inline v v_abs(v a) { EACH(fabsf(a.x[i_])); }
-static inline v v_fma(v a, v b, v c) { EACH(fmaf(a.x[i_], b.x[i_], c.x[i_])); }
-static inline v v_gt(v a, v b, v x, v y) { EACH(a.x[i_] > b.x[i_] ? x.x[i_] : y.x[i_]); }
+OPERATION v v_load(const float *p) { EACH(p[i_]); }
+OPERATION void v_store(float *p, v a) { memcpy(p, a.x, sizeof a.x); }
+OPERATION v v_set(float a) { EACH(a); }
+OPERATION v v_add(v a, v b) { EACH(a.x[i_] + b.x[i_]); }
+OPERATION v v_sub(v a, v b) { EACH(a.x[i_] - b.x[i_]); }
+OPERATION v v_mul(v a, v b) { EACH(a.x[i_] * b.x[i_]); }
+OPERATION v v_div(v a, v b) { EACH(a.x[i_] / b.x[i_]); }
+OPERATION v v_min(v a, v b) { EACH(a.x[i_] < b.x[i_] ? a.x[i_] : b.x[i_]); } // b where either is NaN, as on x86
+OPERATION v v_max(v a, v b) { EACH(a.x[i_] > b.x[i_] ? a.x[i_] : b.x[i_]); }
+OPERATION v v_abs(v a) { EACH(fabsf(a.x[i_])); }
+OPERATION v v_fma(v a, v b, v c) { EACH(fmaf(a.x[i_], b.x[i_], c.x[i_])); }
+OPERATION v v_gt(v a, v b, v x, v y) { EACH(a.x[i_] > b.x[i_] ? x.x[i_] : y.x[i_]); }
 
 // Rows of n weights at in[lane], which may repeat, into columns.
 static inline void gather(lanes *t, const float *const in[LANES], int n)
@@ -45,5 +52,6 @@ static inline void put_bytes(const float q[32][LANES], int n, uint8_t *out)
             out[lane * n + i] = (uint8_t)(int)q[i][lane];
 }
 
+#define QL_ENCODE_SHARED
 #define QL_ENCODE(type) ql_encode_##type
 #include "tensor/encode_body.inc"
