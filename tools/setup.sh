@@ -47,7 +47,7 @@ install_packages() {
 }
 
 install_venv() {
-    wanted="meson>=1.3 ninja meson-python>=0.17 pytest hypothesis huggingface_hub>=0.25,<3 tqdm>=4.42 numpy"
+    wanted="meson>=1.3 ninja meson-python>=0.17 pytest hypothesis huggingface_hub>=0.25,<3 tqdm>=4.42 numpy tokenizers>=0.22 sentencepiece>=0.2"
     stamp=.venv/.quantllm-tools
     if [ ! -x .venv/bin/python ] || [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
         say "making .venv"

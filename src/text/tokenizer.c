@@ -351,13 +351,18 @@ ql_code ql_detokenizer_finish(ql_detokenizer *d, ql_buf *out, ql_error *err)
 ql_code ql_detokenizer_prime(ql_detokenizer *d, const int32_t *ids, size_t n, ql_error *err)
 {
     ql_buf shown = {0};
-    ql_code code = QL_OK;
-    for (size_t i = 0; code == QL_OK && i < n; i++) {
+    ql_detokenizer *alone = NULL;
+    ql_code code = ql_detokenizer_new(d->t, d->skip_special, &alone, err);
+    for (size_t i = 0; code == QL_OK && i < n; i++)
         code = ql_detokenizer_push(d, ids[i], &shown, err);
-        ql_buf_clear(&shown);
-    }
+    ql_buf_clear(&shown);
+    for (size_t i = 0; code == QL_OK && i < n; i++)
+        code = ql_detokenizer_push(alone, ids[i], &shown, err);
+    if (code == QL_OK)
+        code = ql_detokenizer_finish(alone, &shown, err);
+    ql_decoding_forget(d->decoding, shown.len);
+    ql_detokenizer_free(alone);
     ql_buf_free(&shown);
-    ql_decoding_forget(d->decoding);
     return code;
 }
 

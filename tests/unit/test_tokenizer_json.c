@@ -15,7 +15,7 @@
 #include "text/json_scan.h"
 #include "text/stream.h"
 #include "text/tokenizer_impl.h"
-#include "unit/hf_folder.h"
+#include "unit/model_folder.h"
 
 // ---- making them ----
 
@@ -51,7 +51,7 @@ static void refused(const char *text, ql_code code, const char *part)
 // A BPE model with the given members besides; more: members of the whole file, each with a comma behind it.
 static const char *bpe(const char *more, const char *model)
 {
-    static char text[1 << 16];
+    static char text[1 << 17];
     snprintf(text, sizeof text, "{%s\"model\":{\"type\":\"BPE\",%s}}", more, model);
     return text;
 }
@@ -205,14 +205,15 @@ static void match_limits_are_told(void **state)
 static void missing_tokens(void **state)
 {
     (void)state;
-    ql_tokenizer *t = accepted(bpe("", AB)); // no unknown token: left out
-    expect(t, "axb", 0, "0,1");
+    ql_tokenizer *t = accepted(bpe("", AB)); // no unknown token: left out, and what is beside it meets
+    expect(t, "axb", 0, "2");
+    expect(t, "axa", 0, "0,0");
     ql_tokenizer_close(t);
     t = accepted(bpe("", AB ",\"unk_token\":\"b\""));
-    expect(t, "axya", 0, "0,1,1,0");
+    expect(t, "axya", 0, "2,1,0");
     ql_tokenizer_close(t);
     t = accepted(bpe("", AB ",\"unk_token\":\"b\",\"fuse_unk\":true"));
-    expect(t, "axya", 0, "0,1,0");
+    expect(t, "axya", 0, "2,0");
     ql_tokenizer_close(t);
     t = accepted("{\"model\":{\"type\":\"WordLevel\",\"unk_token\":\"?\",\"vocab\":{\"a\":0}}}");
     ql_ids ids = {0};
@@ -254,7 +255,7 @@ static void what_a_post_processor_adds_is_not_doubled(void **state)
     expect(t, "<s><s>ab", both, "3,3,2,4");
     expect(t, "", both, "3,4");
     expect(t, "ab", QL_PARSE_SPECIAL, "2");
-    expect(t, "a<s>b", 0, "0,1"); // not parsed: text, for which there are no tokens
+    expect(t, "b<s>a", 0, "1,0"); // not parsed: text, for which there are no tokens
     ql_tokenizer_close(t);
 }
 
@@ -372,7 +373,9 @@ static void streams(const ql_tokenizer *t, const int32_t *ids, size_t n, size_t 
     }
     assert_int_equal(ql_detokenizer_finish(d, &pieces, NULL), QL_OK);
     if (exact || (whole.len >= shown.len && (shown.len == 0 || memcmp(whole.data, shown.data, shown.len) == 0))) {
-        assert_int_equal(pieces.len, whole.len - shown.len);
+        if (pieces.len != whole.len - shown.len)
+            fail_msg("\"%s\" and then \"%s\" is not \"%s\"", shown.data ? shown.data : "", pieces.data ? pieces.data : "",
+                     whole.data ? whole.data : "");
         assert_memory_equal(pieces.data ? pieces.data : "", (whole.data ? whole.data : "") + shown.len, pieces.len);
     }
     ql_detokenizer_free(d);
@@ -422,6 +425,7 @@ static void the_first_space_of_a_continuation_is_kept(void **state)
     streams(t, (int32_t[]){259, 259, 257, 258}, 4, 1, true);
     streams(t, (int32_t[]){259, 227, 131, 173, 258}, 5, 1, true);
     streams(t, (int32_t[]){227, 131, 258, 258}, 4, 2, true); // what was shown as U+FFFD is not shown again
+    streams(t, (int32_t[]){227, 131, 259, 258}, 4, 2, true); // and was the text's beginning
     ql_tokenizer_close(t);
 }
 
@@ -478,7 +482,7 @@ static void patterns_are_translated(void **state)
     static const struct { const char *from, *to; } cases[] = {
         {"a{1,3}+", "(?:a{1,3})+"}, {"a{2}?", "(?:a{2})?"}, {"a{1,2}?", "a{1,2}?"}, {"a{,2}", "a{0,2}"}, {"a{x", "a{x"},
         {"\\s", "[\\p{White_Space}]"}, {"[^\\s\\S]", "[^\\p{White_Space}\\P{White_Space}]"}, {"\\h", "[0-9A-Fa-f]"},
-        {"\\p{Han}", "[\\p{sc:Han}]"}, {"\\p{^Lu}", "[^\\p{Lu}]"}, {"[\\P{L}x]", "[\\P{L}x]"}, {"\\p{Letter}", "[\\p{L}]"},
+        {"\\p{Han}", "[\\p{sc:han}]"}, {"\\p{^Lu}", "[^\\p{Lu}]"}, {"[\\P{L}x]", "[\\P{L}x]"}, {"\\p{Letter}", "[\\p{L}]"},
         {"[a&&[^b]]", "(?:(?=[a])(?:[^b]))"}, {"[a[^b]c]", "(?:[ac]|[^b])"}, {"[^a&&b]", "(?:(?!(?=[a])[b])(?s:.))"},
         {"(?m:.)", "(?s:.)"}, {"x(?i)y|z", "x(?i:y|z)"}, {"\\u00e9", "\\x{00e9}"}, {"[]a]", "[\\]a]"}, {"(?<n>a)", "(?<n>a)"},
         {"a++b*+c?+", "a++b*+c?+"}, {"[[:punct:]]", "[\\p{P}\\p{S}]"}, {"(?#note)a", "a"},
