@@ -42,9 +42,10 @@ struct ql_decoding {
     const ql_decoder *decoder;
     step_state state[QL_DEC_MAX];
     ql_matcher matcher;
-    ql_buf *out;
+    ql_buf *out, shown;
     ql_error *err;
     bool verbatim;
+    size_t drop;   // so many bytes of the end have been shown
 };
 
 ql_code ql_decoding_new(const ql_decoder *decoder, ql_decoding **out, ql_error *err)
@@ -70,6 +71,7 @@ void ql_decoding_free(ql_decoding *d)
         ql_buf_free(&d->state[i].held);
         ql_buf_free(&d->state[i].work);
     }
+    ql_buf_free(&d->shown);
     ql_matcher_free(&d->matcher);
     free(d);
 }
@@ -100,6 +102,17 @@ static ql_code pass(ql_decoding *d, size_t i, const ql_buf *work)
 
 // ---- bytes ----
 
+// Text that has been shown already goes to the steps behind, not out.
+static ql_code push_shown(ql_decoding *d, size_t i, const char *s, size_t n)
+{
+    ql_buf *out = d->out;
+    ql_buf_clear(&d->shown);
+    d->out = &d->shown;
+    ql_code code = push(d, i + 1, s, n);
+    d->out = out;
+    return code;
+}
+
 // Gives whole characters; a U+FFFD for each part that can not become one.
 static ql_code give_valid(ql_decoding *d, size_t i, bool last)
 {
@@ -118,6 +131,8 @@ static ql_code give_valid(ql_decoding *d, size_t i, bool last)
             ql_buf_append(&state->work, s, (size_t)n);
         else if (!state->primed)
             ql_buf_append(&state->work, "\xef\xbf\xbd", 3);
+        else
+            QL_TRY(push_shown(d, i, "\xef\xbf\xbd", 3)); // it is what held begins with
         state->primed = 0;
         at += (size_t)(n > 0 ? n : -n);
     }
@@ -186,8 +201,8 @@ static ql_code flush_bytes(ql_decoding *d, size_t i)
     if (is_valid(held)) {
         code = pass(d, i, held);
     } else {
-        for (size_t k = d->state[i].primed; code == QL_OK && k < held->len; k++)
-            code = push(d, i + 1, "\xef\xbf\xbd", 3);
+        for (size_t k = 0; code == QL_OK && k < held->len; k++)
+            code = k < d->state[i].primed ? push_shown(d, i, "\xef\xbf\xbd", 3) : push(d, i + 1, "\xef\xbf\xbd", 3);
     }
     ql_buf_clear(held);
     d->state[i].primed = 0;
@@ -462,42 +477,39 @@ ql_code ql_decoding_push(ql_decoding *d, const char *s, size_t n, bool verbatim,
 
 ql_code ql_decoding_finish(ql_decoding *d, ql_buf *out, ql_error *err)
 {
-    d->out = out;
+    ql_buf all = {0};
+    d->out = d->drop ? &all : out;
     d->err = err;
+    ql_code code = QL_OK;
+    for (size_t i = 0; code == QL_OK && i < d->decoder->n; i++)
+        code = finish(d, i);
+    if (code == QL_OK && all.len > d->drop)
+        ql_buf_append(out, all.data + d->drop, all.len - d->drop);
+    bool failed = all.failed || out->failed;
+    ql_buf_free(&all);
+    return code == QL_OK && failed ? ql_fail_memory(err, all.cap) : code;
+}
+
+void ql_decoding_forget(ql_decoding *d, size_t n)
+{
     for (size_t i = 0; i < d->decoder->n; i++)
-        QL_TRY(finish(d, i));
-    return QL_OK;
-}
-
-// What step i holds has been shown: a STRIP behind it is past the beginning, and what it had kept for an end was none,
-// unless that is what it takes away.
-static void mark_begun(ql_decoding *d, size_t i)
-{
-    const ql_buf *held = &d->state[i].held;
-    for (size_t k = i + 1; held->len && k < d->decoder->n; k++) {
-        const ql_dec_step *step = &d->decoder->steps[k];
-        bool taken = held->len == step->text_len && memcmp(held->data, step->text, held->len) == 0;
-        if (step->kind == QL_DEC_STRIP && !taken) {
-            d->state[k].begun = true;
-            ql_buf_clear(&d->state[k].held);
+        if (keeps_all(d, i)) { // then all comes at the end, with what was shown in front
+            d->drop = n;
+            return;
         }
-    }
-}
-
-void ql_decoding_forget(ql_decoding *d)
-{
     for (size_t i = 0; i < d->decoder->n; i++) {
         step_state *state = &d->state[i];
         const ql_dec_step *step = &d->decoder->steps[i];
         if (step->kind == QL_DEC_BYTE_FALLBACK || step->kind == QL_DEC_BYTES) {
-            mark_begun(d, i);
-            if (step->kind == QL_DEC_BYTE_FALLBACK && is_valid(&state->held))
+            if (step->kind == QL_DEC_BYTE_FALLBACK && state->held.len && is_valid(&state->held)) {
+                push_shown(d, i, state->held.data, state->held.len);
                 ql_buf_clear(&state->held);
+            }
             state->primed = state->held.len;
         } else if (step->kind == QL_DEC_BPE && state->waits) { // its word is shown, not the space behind it
-            size_t n = step->text_len, len = state->held.len;
-            bool ends = n && len >= n && memcmp(state->held.data + len - n, step->text, n) == 0;
-            ql_buf_consume(&state->held, ends ? len - n : len);
+            size_t mark = step->text_len, len = state->held.len;
+            bool ends = mark && len >= mark && memcmp(state->held.data + len - mark, step->text, mark) == 0;
+            ql_buf_consume(&state->held, ends ? len - mark : len);
         }
     }
 }

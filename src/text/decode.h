@@ -45,7 +45,7 @@ void ql_decoding_free(ql_decoding *decoding);
 ql_code ql_decoding_push(ql_decoding *decoding, const char *token, size_t len, bool verbatim, ql_buf *out,
                          ql_error *err);
 ql_code ql_decoding_finish(ql_decoding *decoding, ql_buf *out, ql_error *err);
-// What has been pushed is a text that has been shown already: what would still come of it alone is dropped.
-void ql_decoding_forget(ql_decoding *decoding);
+// What has been pushed is a text that has been shown already, n bytes of it: what would still come of it alone is dropped.
+void ql_decoding_forget(ql_decoding *decoding, size_t n);
 
 #endif

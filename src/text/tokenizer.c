@@ -85,6 +85,8 @@ typedef struct encoder {
     ql_norm_memory norm;
     ql_pre_memory pre;
     unsigned flags;
+    size_t first, last_end; // of ids: where the text's begin; behind the last that an added token gave
+    bool spelled_first;     // an added token gave the first
     cached *cache; // [CACHE_SLOTS] or NULL
 } encoder;
 
@@ -144,7 +146,9 @@ static ql_code split_added(encoder *e, const ql_added *added, const ql_span *spa
     while (ql_added_next(added, span, e->flags, &at, from, &found)) {
         if (found.begin > from)
             QL_TRY(give(e, part_of(span, from, found.begin), err));
+        e->spelled_first = e->spelled_first || e->coder.ids->n == e->first;
         QL_TRY(ql_coder_push(&e->coder, found.id, err));
+        e->last_end = e->coder.ids->n;
         from = found.end;
     }
     return from < span->len ? give(e, part_of(span, from, span->len), err) : QL_OK;
@@ -227,14 +231,14 @@ static ql_code encode_all(encoder *e, const ql_span *span, ql_error *err)
     bool around = e->flags & QL_ADD_SPECIAL;
     for (uint32_t i = 0; around && i < t->n_before; i++)
         QL_TRY(ql_coder_push(&e->coder, t->before[i], err));
-    size_t begin = ids->n;
+    size_t begin = e->first = ids->n;
     QL_TRY(split_added(e, &t->added[0], span, encode_text, err));
-    if (begin > first && begins_with(ids, begin, t->before, t->n_before)) {
+    bool ends = t->n_after && e->last_end == ids->n && ids->n - begin >= t->n_after &&
+                begins_with(ids, ids->n - t->n_after, t->after, t->n_after);
+    if (begin > first && e->spelled_first && begins_with(ids, begin, t->before, t->n_before)) {
         memmove(ids->data + first, ids->data + begin, (ids->n - begin) * sizeof *ids->data);
         ids->n -= begin - first;
-        begin = first;
     }
-    bool ends = ids->n - begin >= t->n_after && begins_with(ids, ids->n - t->n_after, t->after, t->n_after);
     for (uint32_t i = 0; around && !ends && i < t->n_after; i++)
         QL_TRY(ql_coder_push(&e->coder, t->after[i], err));
     return QL_OK;
@@ -351,13 +355,18 @@ ql_code ql_detokenizer_finish(ql_detokenizer *d, ql_buf *out, ql_error *err)
 ql_code ql_detokenizer_prime(ql_detokenizer *d, const int32_t *ids, size_t n, ql_error *err)
 {
     ql_buf shown = {0};
-    ql_code code = QL_OK;
-    for (size_t i = 0; code == QL_OK && i < n; i++) {
+    ql_detokenizer *alone = NULL;
+    ql_code code = ql_detokenizer_new(d->t, d->skip_special, &alone, err);
+    for (size_t i = 0; code == QL_OK && i < n; i++)
         code = ql_detokenizer_push(d, ids[i], &shown, err);
-        ql_buf_clear(&shown);
-    }
+    ql_buf_clear(&shown);
+    for (size_t i = 0; code == QL_OK && i < n; i++)
+        code = ql_detokenizer_push(alone, ids[i], &shown, err);
+    if (code == QL_OK)
+        code = ql_detokenizer_finish(alone, &shown, err);
+    ql_decoding_forget(d->decoding, shown.len);
+    ql_detokenizer_free(alone);
     ql_buf_free(&shown);
-    ql_decoding_forget(d->decoding);
     return code;
 }
 
