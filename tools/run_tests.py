@@ -93,7 +93,7 @@ def pytest(counts, name, arguments, env):
 
 
 def programs(build):
-    folders = [ROOT / build / "tests" / kind for kind in ("unit", "kernel")]
+    folders = [ROOT / build / "tests" / kind for kind in ("unit", "kernel", "fuzz")]
     return sorted(p for f in folders for p in f.glob("test_*") if p.is_file() and os.access(p, os.X_OK))
 
 

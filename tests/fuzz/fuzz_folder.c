@@ -32,7 +32,7 @@ static void remove_folder(void)
 
 static void make_folder(void)
 {
-    static const char shard[] = "\x38\0\0\0\0\0\0\0{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}    1234";
+    static const char shard[] = "\x38\0\0\0\0\0\0\0{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}  1234";
     snprintf(folder, sizeof folder, "%s/quantllm-fuzz-XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : P_tmpdir);
     if (!mkdtemp(folder))
         abort();
@@ -65,15 +65,13 @@ static void read_config(const uint8_t *data, size_t size)
 
 static void read_index(const uint8_t *data, size_t size)
 {
-    ql_source *source;
     ql_error err = {0};
-    put(index_path, data, size);
-    ql_source whole = {.kind = QL_SOURCE_HF, .path = folder};
-    check(ql_hf_open_shards(&whole, folder, "i.json", &err), &err);
-    source = calloc(1, sizeof *source); // what ql_source_close frees is on the heap
+    ql_source *source = calloc(1, sizeof *source); // on the heap: ql_source_close frees it
     if (!source)
         abort();
-    *source = whole;
+    *source = (ql_source){.kind = QL_SOURCE_HF, .path = folder};
+    put(index_path, data, size);
+    check(ql_hf_open_shards(source, folder, "i.json", &err), &err);
     ql_source_close(source);
 }
 
