@@ -25,7 +25,7 @@ step "perplexity of 20,480 tokens" env QL_LONG=1 QL_MODEL="$model" python -m pyt
         "$QL_SHARED/data/templates" 300 "$(date +%s)"
 }
 
-step "100,000 texts a tokenizer" env QL_TOKENIZER_STRINGS=100000 python -m pytest -q tests/python/test_tokenizer_families.py
+step "tokenizers, 100,000 strings a family" env QL_TOKENIZER_STRINGS=100000 python -m pytest -q tests/python/test_tokenizer_families.py
 
 [ -f build-asan/build.ninja ] || meson setup build-asan --prefix=/usr -Dtests=true -Dpython=true -Dbuildtype=debugoptimized \
     -Db_sanitize=address,undefined -Db_lundef=false >/dev/null
