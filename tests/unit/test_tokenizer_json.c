@@ -474,6 +474,27 @@ static void a_stored_tokenizer_is_the_same(void **state)
     ql_source_close(source);
 }
 
+// ---- numbers ----
+
+// serde_json's, bit for bit (json.loads of tokenizer.json in Rust): the third is one off the nearest double.
+static void numbers_are_the_librarys(void **state)
+{
+    (void)state;
+    static const struct { const char *text; double value; } cases[] = {
+        {"-4", -4}, {"0.5", 0.5}, {"-8.103727340698242", -8103727340698242.0 / 1e15}, {"1e3", 1000}, {"12.5E-1", 1.25},
+        {"-17.234567890123456789", -17234567890123456789.0 / 1e18}, {"123456789012345678901234", 12345678901234567890.0 * 1e4},
+        {"1e-400", 0}, {"0e999999999999", 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        ql_scan scan;
+        double value = 7;
+        assert_int_equal(ql_scan_begin(&scan, cases[i].text, strlen(cases[i].text), NULL), QL_OK);
+        assert_int_equal(ql_scan_number(&scan, &value), QL_OK);
+        assert_true(value == cases[i].value);
+    }
+    refused("{\"model\":{\"type\":\"Unigram\",\"unk_id\":0,\"vocab\":[[\"a\",1e400]]}}", QL_E_FORMAT, "a number out of range");
+}
+
 // ---- patterns ----
 
 static void patterns_are_translated(void **state)
@@ -527,6 +548,7 @@ int main(void)
         cmocka_unit_test(every_decoder_streams_what_it_gives),
         cmocka_unit_test(the_first_space_of_a_continuation_is_kept),
         cmocka_unit_test(a_stored_tokenizer_is_the_same),
+        cmocka_unit_test(numbers_are_the_librarys),
         cmocka_unit_test(patterns_are_translated),
     };
     return cmocka_run_group_tests_name("tokenizer_json", tests, folder_new, folder_remove);
