@@ -294,6 +294,8 @@ static uint64_t digits_of(const char *p, const char *end, int *exponent)
             *exponent -= point;
         }
     }
+    if (p == end)
+        return digits;
     int more = 0;
     bool down = p + 1 < end && p[1] == '-';
     for (p += down || (p + 1 < end && p[1] == '+') ? 2 : 1; p < end; p++)
