@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/number.h"
 #include "base/random.h"
 
 // Of panels, of the container, and of what the quantizers give: a change of any of them makes all files strangers.
@@ -53,7 +54,7 @@ uint64_t ql_packed_cap(void)
     if (!text || !*text)
         return default_cap;
     char *end;
-    double size = strtod(text, &end);
+    double size = ql_to_double(text, &end);
     static const char units[] = "KMGT";
     const char *unit = *end ? strchr(units, *end & ~0x20) : NULL;
     if (end == text || !(size >= 0) || size > 1e18 || (*end && (!unit || end[1])))

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/number.h"
 #include "base/utf8.h"
 #include "text/answer.h"
 
@@ -145,7 +146,7 @@ static json_t *read_number(reader *r)
     errno = 0;
     long long whole = strtoll(text, &end, 10);
     bool real = *end != 0, overflow = errno == ERANGE;
-    double f = real ? strtod(text, &end) : 0;
+    double f = real ? ql_to_double(text, &end) : 0;
     if (*end || overflow || !isfinite(f))
         return NULL;
     r->at += n;

@@ -3,13 +3,13 @@
 // front, so that a string is looked at only for its end, 8 bytes at a time.
 #include "text/json_scan.h"
 
-#include <locale.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistr.h>
 
+#include "base/number.h"
 #include "base/utf8.h"
 
 enum { MAX_DEPTH = 128 };
@@ -270,11 +270,7 @@ static double power_of_ten(int n)
         return power;
     }
     snprintf(text, sizeof text, "1e%d", n);
-    locale_t c = newlocale(LC_ALL_MASK, "C", NULL); // takes no memory: glibc keeps this one
-    power = c ? strtod_l(text, NULL, c) : 0;
-    if (c)
-        freelocale(c);
-    return power;
+    return ql_to_double(text, NULL);
 }
 
 // The digits as one integer, as many as fit 64 bits, and the exponent that goes with them.

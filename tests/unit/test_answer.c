@@ -7,6 +7,7 @@
 #include <stddef.h>
 
 #include <cmocka.h>
+#include <locale.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -359,6 +360,28 @@ static void no_tools_no_calls(void **state)
     }
 }
 
+static void the_locale_does_not_matter(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"de_DE.UTF-8", "fr_FR.UTF-8", "de_DE", NULL};
+    static const char text[] = "[get_weather(days=1.5)]";
+    int i = 0;
+    while (names[i] && !setlocale(LC_ALL, names[i]))
+        i++;
+    if (!names[i]) {
+        print_message("no locale with a decimal comma here: not tested\n");
+        skip();
+    }
+    ql_error err = {0};
+    ql_answer_parts parts;
+    ql_answer *answer = ql_answer_open(&(ql_answer_options){.chat_template = LLAMA, .tools = TOOLS}, &err);
+    feed(answer, text, strlen(text), true);
+    ql_answer_get(answer, &parts);
+    assert_string_equal(parts.tool_calls, "[" WEATHER("\"days\": 1.5") "]");
+    ql_answer_close(answer);
+    setlocale(LC_ALL, "C");
+}
+
 static void wrong_use_is_an_error(void **state)
 {
     (void)state;
@@ -396,7 +419,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(published_answers),     cmocka_unit_test(pieces_divide_as_the_whole),
         cmocka_unit_test(damaged_answers_are_text), cmocka_unit_test(no_tools_no_calls),
-        cmocka_unit_test(wrong_use_is_an_error), cmocka_unit_test(many_open_marks),
+        cmocka_unit_test(the_locale_does_not_matter), cmocka_unit_test(wrong_use_is_an_error), cmocka_unit_test(many_open_marks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
