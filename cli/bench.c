@@ -266,9 +266,7 @@ static int bench_model(bench_options *options, bench_result *result)
     ql_model_options *model_options = &options->shared.model_options;
     if (!model_options->max_length)
         model_options->max_length = needed_length(result);
-    char *path = cli_find_model(&options->shared, &code);
-    ql_model *model = path ? cli_open_model(path, model_options, options->shared.quiet, &code) : NULL;
-    free(path);
+    ql_model *model = cli_open_named(&options->shared, &code);
     if (!model)
         return code;
     code = measure(options, model, result);

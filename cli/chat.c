@@ -423,14 +423,10 @@ int cli_chat(int argc, char **argv)
     } else if (ql_params_check(&options.params, &err) != QL_OK) {
         code = cli_fail(&err);
     } else {
-        char *path = cli_find_model(&options, &code);
-        ql_model *model = path ? cli_open_model(path, &options.model_options, options.quiet, &code) : NULL;
+        ql_model *model = cli_open_named(&options, &code);
         if (model)
-            code = cli_take_model_defaults(&options, model);
-        if (model && code == CLI_OK)
             code = chat_with(&options, model);
         ql_model_close(model);
-        free(path);
     }
     cli_options_release(&options);
     return code;

@@ -120,6 +120,18 @@ char *cli_find_model(const cli_options *options, int *code)
     return model.path;
 }
 
+ql_model *cli_open_named(cli_options *options, int *code)
+{
+    char *path = cli_find_model(options, code);
+    ql_model *model = path ? cli_open_model(path, &options->model_options, options->quiet, code) : NULL;
+    free(path);
+    if (model && (*code = cli_take_model_defaults(options, model)) != CLI_OK) {
+        ql_model_close(model);
+        return NULL;
+    }
+    return model;
+}
+
 // ---- packed files ----
 
 int cli_packed(ql_packed_entry **entries, size_t *n)

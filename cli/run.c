@@ -240,14 +240,10 @@ int cli_run(int argc, char **argv)
         code = gather_prompt(&options, &prompt);
     if (code == CLI_OK && !parse.done) {
         choose_seed(&options.params);
-        char *path = cli_find_model(&options, &code);
-        ql_model *model = path ? cli_open_model(path, &options.model_options, options.quiet, &code) : NULL;
+        ql_model *model = cli_open_named(&options, &code);
         if (model)
-            code = cli_take_model_defaults(&options, model);
-        if (model && code == CLI_OK)
             code = answer_prompt(&options, model, &prompt);
         ql_model_close(model);
-        free(path);
     }
     cli_release(&prompt);
     cli_options_release(&options);

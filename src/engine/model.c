@@ -126,8 +126,7 @@ static ql_code load_source(ql_model *m, const ql_model_options *o, const ql_logg
     QL_TRY(ql_weights_pack(&m->weights, &m->config, &pack, err));
     if (m->place.path && (m->choice.mix || m->weights.panels.size >= worth_keeping)) {
         ql_packed_content content = {.source = m->source, .weights = &m->weights, .tokenizer = m->tokenizer,
-                                     .name = m->name,
-                                     .quantization = m->choice.name};
+                                     .name = m->name, .quantization = m->choice.name};
         m->writer = ql_packed_write(&m->place, &content, log);
     }
     return QL_OK;

@@ -56,11 +56,11 @@ struct ql_session {
 
 ql_session *ql_session_new(ql_model *model, ql_error *err)
 {
-    ql_session *s = model->forward ? calloc(1, sizeof *s) : NULL;
     if (!model->forward) {
         ql_fail(err, QL_E_ARGUMENT, "inspect: the model was only opened to be looked at, it has no weights to run");
         return NULL;
     }
+    ql_session *s = calloc(1, sizeof *s);
     if (!s) {
         ql_fail_memory(err, sizeof *s);
         return NULL;

@@ -5,6 +5,8 @@
 //
 // The one decision: a mixture is computed expert by expert over all rows that chose it, so that its weights are read
 // once a batch; a row adds its experts' outputs in the order of their numbers, whoever else chose them.
+#include <string.h>
+
 #include "model/forward.h"
 
 // Columns of 16 begin..end of n rows: gate in y, up in f->up; f(y) * up to y.
@@ -87,20 +89,23 @@ static void choose(const ql_forward *f, float *logits, uint32_t *experts, float 
 static void list_runs(ql_forward *f)
 {
     routes *r = &f->routes;
-    size_t n = f->n_rows * f->config->n_experts_used;
+    size_t k = f->config->n_experts_used, n = f->n_rows * k;
     r->n_runs = r->n_pairs = 0;
+    memset(r->first, 0, f->config->n_experts * sizeof *r->first);
+    for (size_t i = 0; i < n; i++)
+        r->first[r->experts[i]]++; // counts at first
     for (uint32_t e = 0; e < f->config->n_experts; e++) {
-        size_t first = r->n_pairs;
-        for (size_t i = 0; i < n; i++)
-            if (r->experts[i] == e) {
-                r->pair_of[i] = (uint32_t)r->n_pairs;
-                r->row_of[r->n_pairs++] = (uint32_t)(i / f->config->n_experts_used);
-            }
-        if (r->n_pairs == first)
+        uint32_t n_rows = r->first[e], first = (uint32_t)r->n_pairs;
+        r->first[e] = first;
+        if (!n_rows)
             continue;
-        r->runs[r->n_runs++] = (run){e, (uint32_t)first, (uint32_t)(r->n_pairs - first)};
-        while (r->n_pairs % QL_QUAD_ROWS)
-            r->row_of[r->n_pairs++] = UINT32_MAX;
+        r->runs[r->n_runs++] = (run){e, first, n_rows};
+        for (r->n_pairs += n_rows; r->n_pairs % QL_QUAD_ROWS; r->n_pairs++)
+            r->row_of[r->n_pairs] = UINT32_MAX;
+    }
+    for (size_t i = 0; i < n; i++) {
+        r->pair_of[i] = r->first[r->experts[i]]++;
+        r->row_of[r->pair_of[i]] = (uint32_t)(i / k);
     }
 }
 
@@ -144,14 +149,11 @@ static const run *next_run(const routes *r, size_t n_panels, size_t *begin, size
     return at;
 }
 
-static void experts_in(worker *w, const ql_layer *l)
+static void experts_in(worker *w, const ql_layer *l, unsigned kinds)
 {
     ql_forward *f = w->f;
     routes *r = &f->routes;
     bool gated = f->config->gated;
-    unsigned kinds = 0;
-    for (uint32_t e = 0; e < f->config->n_experts; e++)
-        kinds |= ql_kind_of(&l->experts[e].up) | (gated ? ql_kind_of(&l->experts[e].gate) : 0);
     route(w, l);
     choose_experts(w);
     write_pairs(w, f->x, f->ld_embd, false, f->config->n_embd, norm_of(l), kinds);
@@ -188,13 +190,10 @@ static void combine(worker *w, const ql_layer *l)
     ql_stage_next(w);
 }
 
-static void experts_out(worker *w, const ql_layer *l)
+static void experts_out(worker *w, const ql_layer *l, unsigned kinds)
 {
     ql_forward *f = w->f;
     routes *r = &f->routes;
-    unsigned kinds = 0;
-    for (uint32_t e = 0; e < f->config->n_experts; e++)
-        kinds |= ql_kind_of(&l->experts[e].down);
     write_pairs(w, f->ff, f->ld_ff_expert, true, f->config->n_ff_expert, NULL, kinds);
     size_t n_panels = ql_n_panels(&l->experts[0].down), total = r->n_runs * n_panels, begin, end, p0, p1;
     while (ql_stage_claim(w, total, ql_stage_chunk(f, total), &begin, &end))
@@ -214,7 +213,7 @@ void ql_ffn_in(worker *w, uint32_t layer)
 {
     const ql_layer *l = &w->f->weights->layers[layer];
     if (w->f->config->plan[layer].experts)
-        experts_in(w, l);
+        experts_in(w, l, w->f->routes.kinds_in[layer]);
     else
         dense_in(w, l);
 }
@@ -223,7 +222,7 @@ void ql_ffn_out(worker *w, uint32_t layer)
 {
     const ql_layer *l = &w->f->weights->layers[layer];
     if (w->f->config->plan[layer].experts)
-        experts_out(w, l);
+        experts_out(w, l, w->f->routes.kinds_out[layer]);
     else
         ql_stage_project_residual(w, &l->down, w->f->ff, w->f->ld_ff, &l->ffn_post_norm);
 }

@@ -28,12 +28,14 @@ typedef struct run {
 
 // A mixture's choice. A pair is a row and one of its experts; pairs stand expert by expert.
 typedef struct routes {
+    unsigned *kinds_in, *kinds_out; // [n_layers]: activation forms of gate and up, of down
     float *logits;         // [QL_ROWS_MAX, ld]
     size_t ld;
     uint32_t *experts;     // [QL_ROWS_MAX, n_experts_used] of each row, ascending
     float *weights;        // [QL_ROWS_MAX, n_experts_used]
     uint32_t *pair_of;     // [QL_ROWS_MAX, n_experts_used]
     uint32_t *row_of;      // [n_pairs]; gaps between runs: UINT32_MAX
+    uint32_t *first;       // [n_experts]: where the pairs of an expert go on
     run *runs;             // [n_runs], at most one an expert
     size_t n_runs, n_pairs;
     float *out;            // [n_pairs, ld_embd]

@@ -8,11 +8,7 @@
 enum { STAGES_PER_LAYER = 18 }; // at most; one more barrier in a layer needs one more counter here
 
 static size_t round16(size_t n) { return (n + 15) / 16 * 16; }
-static size_t max3(size_t a, size_t b, size_t c)
-{
-    size_t ab = a > b ? a : b;
-    return ab > c ? ab : c;
-}
+static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
 
 // Which activation forms the model's matrices need.
 static unsigned act_kinds(const ql_weights *w)
@@ -39,12 +35,12 @@ static bool has_layers(const ql_config *c, bool experts)
 static widths measure_widths(const ql_forward *f)
 {
     const ql_config *c = f->config;
-    widths w = {.of_rows = max3(f->ld_embd, f->ld_q, f->ld_ff)};
+    widths w = {.of_rows = larger(larger(f->ld_embd, f->ld_q), f->ld_ff)};
     if (!f->ld_ff_expert)
         return w;
     size_t pairs = (size_t)QL_ROWS_MAX * c->n_experts_used, runs = c->n_experts < pairs ? c->n_experts : pairs;
     w.n_pairs = pairs + runs * (QL_QUAD_ROWS - 1); // each run begins a quad
-    w.of_pairs = max3(f->ld_embd, f->ld_ff_expert, 0);
+    w.of_pairs = larger(f->ld_embd, f->ld_ff_expert);
     return w;
 }
 
@@ -59,13 +55,13 @@ static void alloc_acts(ql_arena *arena, unsigned kinds, const widths *w, void *a
 {
     for (int a = 0; a < QL_ACT_COUNT; a++)
         if (kinds & 1u << a)
-            acts[a] = ql_arena_alloc(arena, 1, max3(act_bytes((ql_act)a, w->of_rows, QL_ROWS_MAX),
-                                                    act_bytes((ql_act)a, w->of_pairs, w->n_pairs), 0));
+            acts[a] = ql_arena_alloc(arena, 1, larger(act_bytes((ql_act)a, w->of_rows, QL_ROWS_MAX),
+                                                      act_bytes((ql_act)a, w->of_pairs, w->n_pairs)));
 }
 
 static void layout_worker(ql_arena *arena, ql_forward *f, worker *w, unsigned kinds, const widths *width)
 {
-    size_t widest = max3(width->of_rows, width->of_pairs, 0);
+    size_t widest = larger(width->of_rows, width->of_pairs);
     size_t d = f->config->head_dim;
     w->normed = QL_ARENA_NEW(arena, float, widest);
     w->left = QL_ARENA_NEW(arena, float, widest);
@@ -88,14 +84,28 @@ static void layout_routes(ql_arena *arena, ql_forward *f, size_t n_pairs)
     r->weights = QL_ARENA_NEW(arena, float, chosen);
     r->pair_of = QL_ARENA_NEW(arena, uint32_t, chosen);
     r->row_of = QL_ARENA_NEW(arena, uint32_t, n_pairs);
+    r->first = QL_ARENA_NEW(arena, uint32_t, f->config->n_experts);
     r->runs = QL_ARENA_NEW(arena, run, f->config->n_experts);
+    r->kinds_in = QL_ARENA_NEW(arena, unsigned, f->config->n_layers);
+    r->kinds_out = QL_ARENA_NEW(arena, unsigned, f->config->n_layers);
     r->out = QL_ARENA_NEW(arena, float, n_pairs * f->ld_embd);
+}
+
+// Which activation forms each layer's experts need, that no pass has to ask them all.
+static void fill_kinds(ql_forward *f)
+{
+    for (uint32_t i = 0; f->routes.kinds_in && i < f->config->n_layers; i++)
+        for (uint32_t e = 0; f->config->plan[i].experts && e < f->config->n_experts; e++) {
+            const ql_expert *expert = &f->weights->layers[i].experts[e];
+            f->routes.kinds_in[i] |= ql_kind_of(&expert->up) | (f->config->gated ? ql_kind_of(&expert->gate) : 0);
+            f->routes.kinds_out[i] |= ql_kind_of(&expert->down);
+        }
 }
 
 static void layout_rows(ql_arena *arena, ql_forward *f, const widths *width, uint32_t max_length)
 {
     const ql_config *c = f->config;
-    size_t inner = max3(QL_ROWS_MAX * f->ld_ff, width->n_pairs * f->ld_ff_expert, 0);
+    size_t inner = larger(QL_ROWS_MAX * f->ld_ff, width->n_pairs * f->ld_ff_expert);
     f->x = QL_ARENA_NEW(arena, float, QL_ROWS_MAX * f->ld_embd);
     f->y = QL_ARENA_NEW(arena, float, QL_ROWS_MAX * f->ld_embd);
     f->q = QL_ARENA_NEW(arena, float, QL_ROWS_MAX * f->ld_q);
@@ -155,6 +165,7 @@ ql_code ql_forward_new(const ql_config *config, const ql_weights *weights, const
         return code;
     }
     layout(&f->arena, f, kinds, max_length);
+    fill_kinds(f);
     *forward = f;
     return QL_OK;
 }

@@ -71,15 +71,16 @@ input ql_stage_input(worker *w, const float *rows, size_t ld, size_t n_cols, con
 {
     bool few = n_rows * QL_PLANES <= QL_QUAD_ROWS;
     void *const *acts = few ? w->acts : w->f->acts;
-    size_t begin = 0, end = n_rows;
-    while (few || ql_stage_claim(w, n_rows, QL_QUAD_ROWS, &begin, &end)) {
-        for (size_t row = begin; row < end; row++)
+    size_t begin, end;
+    if (few) {
+        for (size_t row = 0; row < n_rows; row++)
             ql_stage_write(w, rows + row * ld, n_cols, norm, kinds, row, acts);
-        if (few)
-            break;
-    }
-    if (!few)
+    } else {
+        while (ql_stage_claim(w, n_rows, QL_QUAD_ROWS, &begin, &end))
+            for (size_t row = begin; row < end; row++)
+                ql_stage_write(w, rows + row * ld, n_cols, norm, kinds, row, acts);
         ql_stage_next(w);
+    }
     input in;
     memcpy(in.acts, acts, sizeof in.acts);
     return in;

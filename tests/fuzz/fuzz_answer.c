@@ -2,7 +2,7 @@
 // libFuzzer target: an answer is taken apart. The input: a byte that says how long the pieces are, the marks of a template,
 // a 0 byte, the answer. Fed in pieces it must divide as fed whole; raw must be what came; nothing may be an error.
 //
-//     clang -g -fsanitize=fuzzer,address,undefined -Iinclude -Isrc tests/fuzz/fuzz_answer.c \
+//     clang -g -fsanitize=fuzzer,address,undefined -Iinclude -Isrc tests/fuzz/fuzz_answer.c
 //         <the static library> -ljansson -lunistring -lm -o fuzz_answer
 #include <stdint.h>
 #include <stdlib.h>

@@ -2,7 +2,7 @@
 // libFuzzer target: any text as config.json (read through every getter) and, after a first byte '#', as the index of
 // shards of a folder that has one shard, a.safetensors with the tensor "a".
 //
-//     clang -g -fsanitize=fuzzer,address,undefined -D_GNU_SOURCE -DQL_VERSION='"fuzz"' -Iinclude -Isrc \
+//     clang -g -fsanitize=fuzzer,address,undefined -D_GNU_SOURCE -DQL_VERSION='"fuzz"' -Iinclude -Isrc
 //         tests/fuzz/fuzz_folder.c src/base/*.c src/tensor/*.c src/format/*.c -ljansson -lm -lpthread -o fuzz_folder
 #include <stdio.h>
 #include <stdlib.h>

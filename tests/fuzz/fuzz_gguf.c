@@ -2,7 +2,7 @@
 // libFuzzer target: any bytes as a GGUF file; what is accepted is read to its last byte. The input is on the heap with
 // its exact size, so a read outside is seen.
 //
-//     clang -g -fsanitize=fuzzer,address,undefined -D_GNU_SOURCE -DQL_VERSION='"fuzz"' -Iinclude -Isrc \
+//     clang -g -fsanitize=fuzzer,address,undefined -D_GNU_SOURCE -DQL_VERSION='"fuzz"' -Iinclude -Isrc
 //         tests/fuzz/fuzz_gguf.c src/base/*.c src/tensor/*.c src/format/*.c -ljansson -lm -lpthread -o fuzz_gguf
 #include <stdlib.h>
 

@@ -2,7 +2,7 @@
 // libFuzzer target: any bytes as a file of the packed cache. What is accepted is read to its last byte, also without the
 // seal, so that the checks behind it are reached.
 //
-//     clang -g -fsanitize=fuzzer,address,undefined -D_GNU_SOURCE -DQL_VERSION='"fuzz"' -Iinclude -Isrc \
+//     clang -g -fsanitize=fuzzer,address,undefined -D_GNU_SOURCE -DQL_VERSION='"fuzz"' -Iinclude -Isrc
 //         tests/fuzz/fuzz_packed.c src/base/*.c src/tensor/*.c src/format/*.c -ljansson -lm -lpthread -o fuzz_packed
 #include <stdlib.h>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // libFuzzer target: a template, a 0 byte, and JSON for a message's content; compile and render.
 //
-//     clang -g -fsanitize=fuzzer,address,undefined -Iinclude -Isrc tests/fuzz/fuzz_template.c \
+//     clang -g -fsanitize=fuzzer,address,undefined -Iinclude -Isrc tests/fuzz/fuzz_template.c
 //         <the static library> -ljansson -lunistring -lm -o fuzz_template
 #include <stdio.h>
 #include <stdlib.h>

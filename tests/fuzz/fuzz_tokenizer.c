@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // libFuzzer target: tokenizer.json up to a 0 byte, then a text; load, encode, decode, stream, store.
 //
-//     clang -g -fsanitize=fuzzer,address,undefined -Iinclude -Isrc tests/fuzz/fuzz_tokenizer.c \
+//     clang -g -fsanitize=fuzzer,address,undefined -Iinclude -Isrc tests/fuzz/fuzz_tokenizer.c
 //         <the static library> -ljansson -lpcre2-8 -lunistring -lm -o fuzz_tokenizer
 #include <stdlib.h>
 #include <string.h>

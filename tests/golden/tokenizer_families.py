@@ -127,13 +127,8 @@ def special(*texts, **flags):
     return [AddedToken(t, special=True, **{"normalized": False, **flags}) for t in texts]
 
 
-def train(model, trainer, normalizer=None, pre=None, post=None, decoder=None, tokens=(), edit=None, lines=None):
-    t = Tokenizer(model)
-    if normalizer:
-        t.normalizer = normalizer
-    if pre:
-        t.pre_tokenizer = pre
-    t.train_from_iterator(lines or corpus(), trainer)
+def finish(t, decoder, tokens, post, edit):
+    """What follows a model: decoder, added tokens, post-processor, and what only the JSON can say."""
     if decoder:
         t.decoder = decoder
     for token in tokens:
@@ -144,6 +139,16 @@ def train(model, trainer, normalizer=None, pre=None, post=None, decoder=None, to
     if edit:
         edit(data)
     return json.dumps(data, ensure_ascii=False)
+
+
+def train(model, trainer, normalizer=None, pre=None, post=None, decoder=None, tokens=(), edit=None, lines=None):
+    t = Tokenizer(model)
+    if normalizer:
+        t.normalizer = normalizer
+    if pre:
+        t.pre_tokenizer = pre
+    t.train_from_iterator(lines or corpus(), trainer)
+    return finish(t, decoder, tokens, post, edit)
 
 
 def byte_bpe(pre, normalizer=None, tokens=("<|endoftext|>",), size=1200, ignore_merges=False, bos=None, more=()):
@@ -198,16 +203,7 @@ def sentencepiece_bpe(normalizer, pre=None, decoder=None, tokens=(), fallback=Tr
     data = json.loads(t.to_str())
     data["model"] = {**model, "vocab": vocab, "unk_token": "<unk>", "fuse_unk": fuse, "byte_fallback": fallback}
     t = Tokenizer.from_str(json.dumps(data))
-    if decoder:
-        t.decoder = decoder
-    for token in [*special("<unk>", "<s>", "</s>"), *tokens]:
-        t.add_special_tokens([token]) if token.special else t.add_tokens([token])
-    if post:
-        t.post_processor = post(t)
-    data = json.loads(t.to_str())
-    if edit:
-        edit(data)
-    return json.dumps(data, ensure_ascii=False)
+    return finish(t, decoder, [*special("<unk>", "<s>", "</s>"), *tokens], post, edit)
 
 
 def llama_decoder(strip=True):
