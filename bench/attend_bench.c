@@ -82,22 +82,22 @@ static double time_chunks(const bench *b)
 static int run(const ql_kernels *kernels, ql_kv_type type, size_t head_dim, double cycle)
 {
     bench b = {.kernels = kernels, .type = type, .head_dim = head_dim, .n_chunks = kernels->name[0] == 's' ? 1 : 8};
-    size_t n_pos = (size_t)b.n_chunks * QL_KV_CHUNK, row = ql_kv_row_bytes(type, (int)head_dim);
-    b.kv = (ql_kv){.k = calloc(n_pos, row), .v = calloc(n_pos, row), .k_scale = calloc(n_pos, sizeof(float)), .k_left = calloc(n_pos, row),
-                   .k_left_scale = calloc(n_pos, sizeof(float)),
-                   .v_scale = calloc(n_pos, sizeof(float))};
+    size_t n_pos = (size_t)b.n_chunks * QL_KV_CHUNK;
+    b.kv = (ql_kv){.k = calloc(n_pos, ql_kv_key_bytes(type, head_dim)), .v = calloc(n_pos, ql_kv_value_bytes(type, head_dim)),
+                   .k_scale = calloc(n_pos, sizeof(float)), .v_scale = calloc(n_pos, sizeof(float))};
     b.tile = calloc(1, ql_query_tile_bytes(type, head_dim));
     b.partial = calloc(QL_QUERY_MAX * (head_dim + 16), sizeof(float));
-    if (!b.kv.k || !b.kv.k_left || !b.kv.k_left_scale || !b.kv.v || !b.kv.k_scale || !b.kv.v_scale || !b.tile || !b.partial)
+    if (!b.kv.k || !b.kv.v || !b.kv.k_scale || !b.kv.v_scale || !b.tile || !b.partial)
         return 1;
-    printf("%-7s %s %4zu", kernels->name, type == QL_KV_Q8 ? "q8 " : "f32", head_dim);
+    static const char *const names[QL_KV_COUNT] = {"f32", "f16", "q8", "q4"};
+    printf("%-7s %-3s %4zu", kernels->name, names[type], head_dim);
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
         b.n_queries = counts[i];
         fill(&b);
         printf(" %7.2f", time_chunks(&b) / cycle);
     }
     printf("\n");
-    free(b.kv.k), free(b.kv.k_left), free(b.kv.k_left_scale), free(b.kv.v), free(b.kv.k_scale), free(b.kv.v_scale), free(b.tile), free(b.partial);
+    free(b.kv.k), free(b.kv.v), free(b.kv.k_scale), free(b.kv.v_scale), free(b.tile), free(b.partial);
     return 0;
 }
 

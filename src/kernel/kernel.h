@@ -43,17 +43,19 @@ void ql_panel_pack(ql_dtype dtype, const uint8_t *rows, size_t row_bytes, int n_
 // One row of packed weights back to f32 (embedding lookup): exactly what the dtype's decode gives.
 void ql_panel_row(ql_dtype dtype, const uint8_t *panels, size_t n_cols, size_t row, float *out);
 
-// The keys and values of one layer, kv head and sequence. Positions are absolute from 0.
-typedef enum ql_kv_type { QL_KV_F32, QL_KV_Q8, QL_KV_COUNT } ql_kv_type;
+// The keys and values of one layer, kv head and sequence. Positions are absolute from 0. Q8 has keys of 16 bits, since
+// their errors reach a score undiluted, and values of 8, whose errors are averaged away; Q4 has 8 and 4. head_dim is even.
+typedef enum ql_kv_type { QL_KV_F32, QL_KV_F16, QL_KV_Q8, QL_KV_Q4, QL_KV_COUNT } ql_kv_type;
 typedef struct ql_kv {
-    uint8_t *k;     // Q8: [n_ctx/16][head_dim/4][16 positions][4] u8 = q + 128; F32: [n_ctx/16][head_dim][16 positions]
-    float *k_scale; // Q8: [n_ctx]
-    uint8_t *k_left;     // Q8: like k, what the rounding of k left over
-    float *k_left_scale; // Q8: [n_ctx]
-    uint8_t *v;     // Q8: [n_ctx][head_dim] i8; F32: [n_ctx][head_dim]
-    float *v_scale; // Q8: [n_ctx]
+    uint8_t *k; // F32, F16: [n_ctx/16][head_dim][16 positions]; Q8: i16, Q4: i8 [n_ctx/16][head_dim/2][16 positions][2]
+    uint8_t *v; // F32, F16: [n_ctx][head_dim]; Q8: i8 [n_ctx/2][head_dim][2 positions]; Q4: [n_ctx/2][head_dim/16][8]
+                // [2 positions], a byte with v + 8 of dimension j and, above it, of j + 8; what head_dim leaves over
+                // 16 is a shorter block of the same kind
+    float *k_scale, *v_scale; // Q8, Q4: [n_ctx]
 } ql_kv;
-size_t ql_kv_row_bytes(ql_kv_type type, int head_dim); // of k, of k_left and of v, for one position (without scales)
+size_t ql_kv_key_bytes(ql_kv_type type, size_t head_dim); // of k, of one position (without its scale)
+size_t ql_kv_value_bytes(ql_kv_type type, size_t head_dim); // of v
+size_t ql_kv_scale_bytes(ql_kv_type type); // of k_scale and of v_scale
 
 // The positions begin <= p < end that a query sees.
 typedef struct ql_span {
@@ -98,18 +100,19 @@ typedef struct ql_kernels {
     // Rotates the first n_rot of each head. x: [n_heads, head_dim]; cos_sin: [n_rot / 2][2], of this position.
     void (*rope)(float *x, const float *cos_sin, size_t n_heads, size_t head_dim, size_t n_rot, ql_rope_kind kind);
 
-    // Writes position pos of one kv head. k, v: [head_dim]. Q8: amax / 127 as in act_write, over the head.
-    // Keys have a second plane: the error of a key reaches a score undiluted, that of a value is averaged away.
+    // Writes position pos of one kv head. k, v: [head_dim]. Integers: x * levels / amax over the head, to nearest even;
+    // levels are 127 (bytes), 7 (nibbles), and for 16 bits what keeps a score in 32: floor(sqrt((2^31 - 1) / head_dim)).
     void (*kv_write[QL_KV_COUNT])(const ql_kv *kv, size_t pos, const float *k, const float *v, size_t head_dim);
 
     // Puts q [head_dim] times `scale` (1/sqrt(head_dim)) as query `lane` (< QL_QUERY_MAX) into a query tile of
-    // ql_query_tile_bytes(); Q8 quantizes it to int8 as above.
+    // ql_query_tile_bytes(); for Q8 and Q4 in 16 bits as above.
     void (*query_write[QL_KV_COUNT])(const float *q, float scale, size_t lane, size_t head_dim, void *tile);
 
     // One chunk of keys and values against n_queries queries of a tile that share this kv head. Query i sees positions
     // visible[i], which may lie before the chunk or after it (then it adds nothing). softcap: of the scores, 0 without.
     // partial: [n_queries][head_dim + 16] floats: max m, sum l of exp(score - m), 14 unused, then o = sum of
-    // exp(score - m) v; nothing visible: m = -INFINITY, l = 0, o = 0.
+    // exp(score - m) v; nothing visible: m = -INFINITY, l = 0, o = 0. Q8 and Q4: the weights exp(score - m) * v_scale
+    // are rounded to 15 bits of the largest one of the chunk, and the sums are exact.
     void (*attend_chunk[QL_KV_COUNT])(QL_ATTEND_ARGUMENTS);
     // Folds one query's partial of the next chunk into the one of all chunks before (in place; start from a copy of the
     // first chunk's). [head_dim + 16] floats each.

@@ -2,13 +2,22 @@
 // Sizes of the key/value rows and of query tiles; the layouts themselves are in kernel.h and attend_tile.h.
 #include "kernel/attend_tile.h"
 
-size_t ql_kv_row_bytes(ql_kv_type type, int head_dim)
+size_t ql_kv_key_bytes(ql_kv_type type, size_t head_dim)
 {
-    return type == QL_KV_Q8 ? (size_t)head_dim : (size_t)head_dim * sizeof(float);
+    static const uint8_t bytes[QL_KV_COUNT] = {[QL_KV_F32] = 4, [QL_KV_F16] = 2, [QL_KV_Q8] = 2, [QL_KV_Q4] = 1};
+    return head_dim * bytes[type];
 }
+
+size_t ql_kv_value_bytes(ql_kv_type type, size_t head_dim)
+{
+    static const uint8_t halves[QL_KV_COUNT] = {[QL_KV_F32] = 8, [QL_KV_F16] = 4, [QL_KV_Q8] = 2, [QL_KV_Q4] = 1};
+    return head_dim * halves[type] / 2;
+}
+
+size_t ql_kv_scale_bytes(ql_kv_type type) { return ql_kv_is_int(type) ? sizeof(float) : 0; }
 
 size_t ql_query_tile_bytes(ql_kv_type type, size_t head_dim)
 {
-    return type == QL_KV_Q8 ? 2 * ql_query_plane_bytes(head_dim)
-                            : head_dim * QL_QUERY_MAX * sizeof(float);
+    return ql_kv_is_int(type) ? sizeof(ql_query_scales) + head_dim * QL_QUERY_MAX * sizeof(int16_t)
+                              : head_dim * QL_QUERY_MAX * sizeof(float);
 }

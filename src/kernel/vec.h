@@ -18,11 +18,15 @@
     void ql_vec_##level##_rope(float *x, const float *cos_sin, size_t n_heads, size_t head_dim, size_t n_rot,         \
                                ql_rope_kind kind);                                                                    \
     void ql_vec_##level##_kv_write_f32(const ql_kv *kv, size_t pos, const float *k, const float *v, size_t head_dim); \
+    void ql_vec_##level##_kv_write_f16(const ql_kv *kv, size_t pos, const float *k, const float *v, size_t head_dim); \
     void ql_vec_##level##_kv_write_q8(const ql_kv *kv, size_t pos, const float *k, const float *v, size_t head_dim);  \
-    void ql_vec_##level##_query_write_f32(const float *q, float scale, size_t lane, size_t head_dim, void *tile);     \
-    void ql_vec_##level##_query_write_q8(const float *q, float scale, size_t lane, size_t head_dim, void *tile);      \
+    void ql_vec_##level##_kv_write_q4(const ql_kv *kv, size_t pos, const float *k, const float *v, size_t head_dim);  \
+    void ql_vec_##level##_query_write_float(const float *q, float scale, size_t lane, size_t head_dim, void *tile);   \
+    void ql_vec_##level##_query_write_int(const float *q, float scale, size_t lane, size_t head_dim, void *tile);     \
     void ql_vec_##level##_attend_chunk_f32(QL_ATTEND_ARGUMENTS);                                                      \
+    void ql_vec_##level##_attend_chunk_f16(QL_ATTEND_ARGUMENTS);                                                      \
     void ql_vec_##level##_attend_chunk_q8(QL_ATTEND_ARGUMENTS);                                                       \
+    void ql_vec_##level##_attend_chunk_q4(QL_ATTEND_ARGUMENTS);                                                       \
     void ql_vec_##level##_attend_merge(float *total, const float *partial, size_t head_dim);                          \
     void ql_vec_##level##_attend_finish(const float *total, size_t head_dim, float *out)
 
@@ -37,9 +41,12 @@ QL_VEC_DECLARE(avx512);
     .add = ql_vec_##level##_add, .exp = ql_vec_##level##_exp, .softcap = ql_vec_##level##_softcap,   \
     .activate = {ql_vec_##level##_silu, ql_vec_##level##_gelu_tanh, ql_vec_##level##_gelu_erf},      \
     .rope = ql_vec_##level##_rope,                                                                   \
-    .kv_write = {ql_vec_##level##_kv_write_f32, ql_vec_##level##_kv_write_q8},                       \
-    .query_write = {ql_vec_##level##_query_write_f32, ql_vec_##level##_query_write_q8},              \
-    .attend_chunk = {ql_vec_##level##_attend_chunk_f32, ql_vec_##level##_attend_chunk_q8},           \
+    .kv_write = {ql_vec_##level##_kv_write_f32, ql_vec_##level##_kv_write_f16,                       \
+                 ql_vec_##level##_kv_write_q8, ql_vec_##level##_kv_write_q4},                        \
+    .query_write = {ql_vec_##level##_query_write_float, ql_vec_##level##_query_write_float,          \
+                    ql_vec_##level##_query_write_int, ql_vec_##level##_query_write_int},             \
+    .attend_chunk = {ql_vec_##level##_attend_chunk_f32, ql_vec_##level##_attend_chunk_f16,           \
+                     ql_vec_##level##_attend_chunk_q8, ql_vec_##level##_attend_chunk_q4},            \
     .attend_merge = ql_vec_##level##_attend_merge, .attend_finish = ql_vec_##level##_attend_finish
 
 #endif

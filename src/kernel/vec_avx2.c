@@ -7,6 +7,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "kernel/attend_tile.h"
+
 typedef struct vf {
     __m256 a, b;
 } vf;
@@ -85,80 +87,63 @@ static inline vf vscale(vf p, vf n, vf t)
     return pair(scale8(p.a, t.a), scale8(p.b, t.b));
 }
 
-// A NaN converts to 0x80000000, whose low byte is 0.
-static inline void vstore_q8(int8_t *q, vf x)
+static inline vf vload_f16(const uint16_t *p)
 {
-    const __m256i byte = _mm256_set1_epi32(0xff);
-    __m256i a = _mm256_and_si256(_mm256_cvtps_epi32(x.a), byte), b = _mm256_and_si256(_mm256_cvtps_epi32(x.b), byte);
-    __m256i words = _mm256_permute4x64_epi64(_mm256_packus_epi32(a, b), 0xd8);
-    __m128i bytes = _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
-    _mm_storeu_si128((__m128i *)(void *)q, bytes);
+    const __m128i *at = (const __m128i *)(const void *)p;
+    return pair(_mm256_cvtph_ps(_mm_loadu_si128(at)), _mm256_cvtph_ps(_mm_loadu_si128(at + 1)));
 }
 
-static inline __m256 load8_i8(const int8_t *p)
+// A NaN converts to 0x80000000, whose low half is 0.
+static inline void vstore_i16(int16_t *q, vf x)
 {
-    return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)p)));
+    const __m256i low = _mm256_set1_epi32(0xffff);
+    __m256i a = _mm256_and_si256(_mm256_cvtps_epi32(x.a), low), b = _mm256_and_si256(_mm256_cvtps_epi32(x.b), low);
+    _mm256_storeu_si256((__m256i *)(void *)q, _mm256_permute4x64_epi64(_mm256_packus_epi32(a, b), 0xd8));
 }
 
-static inline vf vload_i8(const int8_t *p) { return pair(load8_i8(p), load8_i8(p + 8)); }
+// ---- pairs of integers ----
+
+typedef struct vi {
+    __m256i a, b;
+} vi;
+
+static inline vi vi_zero(void) { return (vi){_mm256_setzero_si256(), _mm256_setzero_si256()}; }
+
+static inline vi vi_words(const uint8_t *p)
+{
+    const __m256i *at = (const __m256i *)(const void *)p;
+    return (vi){_mm256_loadu_si256(at), _mm256_loadu_si256(at + 1)};
+}
+
+static inline vi vi_bytes(const uint8_t *p)
+{
+    const __m128i *at = (const __m128i *)(const void *)p;
+    return (vi){_mm256_cvtepi8_epi16(_mm_loadu_si128(at)), _mm256_cvtepi8_epi16(_mm_loadu_si128(at + 1))};
+}
+
+static inline vi vi_nibbles(const uint8_t *p)
+{
+    const __m128i low = _mm_set1_epi8(15), x = _mm_loadu_si128((const __m128i *)(const void *)p);
+    const __m256i zero = _mm256_set1_epi16(8);
+    return (vi){_mm256_sub_epi16(_mm256_cvtepu8_epi16(_mm_and_si128(x, low)), zero),
+                _mm256_sub_epi16(_mm256_cvtepu8_epi16(_mm_and_si128(_mm_srli_epi16(x, 4), low)), zero)};
+}
+
+static inline vi vi_dot(vi sum, vi x, const ql_pair *pair)
+{
+    const __m256i q = _mm256_set1_epi32(*pair);
+    sum.a = _mm256_add_epi32(sum.a, _mm256_madd_epi16(x.a, q));
+    sum.b = _mm256_add_epi32(sum.b, _mm256_madd_epi16(x.b, q));
+    __asm__("" : "+x"(sum.a), "+x"(sum.b)); // GCC 12 would put all additions of a tile off, and spill what they wait for
+    return sum;
+}
+
+static inline vf vi_float(vi x) { return pair(_mm256_cvtepi32_ps(x.a), _mm256_cvtepi32_ps(x.b)); }
 
 #define QL_VEC(name) ql_vec_avx2_##name
+#define TILE_QUERIES 4
+#define TILE_WIDTH(n) ((n) == 1 ? 4 : (n) == 2 ? 2 : 1)
 #include "kernel/vec_body.inc"
 #include "kernel/activation_body.inc"
-
-#define QK_QUERIES 4
-#define QK_PANELS(n) ((n) == 1 ? 4 : (n) == 2 ? 2 : 1)
-#define PV_QUERIES 6
-#define PV_WIDTH(n) ((n) == 1 ? 4 : (n) == 2 ? 2 : 1)
-#define QK_Q8
-
-typedef int32_t __attribute__((may_alias)) quad; // 4 int8 of a query
-
-// acc + s8 . s8 over 4 bytes a lane. size: |key|, key: signed. 2 * 128 * 127 fits int16, so nothing saturates.
-static inline __m256i dot4(__m256i acc, __m256i size, __m256i key, __m256i query)
-{
-    __m256i pairs = _mm256_maddubs_epi16(size, _mm256_sign_epi8(query, key));
-    acc = _mm256_add_epi32(acc, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
-    __asm__("" : "+x"(acc)); // GCC 12 would put all additions of a tile off, and spill what they wait for
-    return acc;
-}
-
-static inline void store_scores(float *s, __m256i dots, const float *k_scale, float d)
-{
-    __m256 scale = _mm256_mul_ps(_mm256_set1_ps(d), _mm256_loadu_ps(k_scale));
-    _mm256_storeu_ps(s, _mm256_mul_ps(_mm256_cvtepi32_ps(dots), scale));
-}
-
-INLINE void qk_q8_tile(int n, int panels, const uint8_t *k, const float *k_scale, const void *tile, size_t first,
-                       size_t head_dim, float *s)
-{
-    const ql_query_scales *scales = tile;
-    const quad *q = (const quad *)(const void *)(scales + 1) + first;
-    __m256i acc[QK_QUERIES][8]; // half panels
-    UNROLL
-    for (int i = 0; i < n; i++) {
-        UNROLL
-        for (int h = 0; h < 2 * panels; h++)
-            acc[i][h] = _mm256_setzero_si256();
-    }
-    for (size_t d = 0; d < head_dim; d += 4, q += QL_QUERY_MAX) {
-        UNROLL
-        for (int h = 0; h < 2 * panels; h++) {
-            const uint8_t *at = k + ((size_t)(h / 2) * head_dim + d) * LANES + h % 2 * 32;
-            __m256i keys = _mm256_loadu_si256((const __m256i *)(const void *)at);
-            keys = _mm256_xor_si256(keys, _mm256_set1_epi8(-128));
-            __m256i size = _mm256_abs_epi8(keys);
-            UNROLL
-            for (int i = 0; i < n; i++)
-                acc[i][h] = dot4(acc[i][h], size, keys, _mm256_set1_epi32(q[i]));
-        }
-    }
-    UNROLL
-    for (int i = 0; i < n; i++) {
-        UNROLL
-        for (int h = 0; h < 2 * panels; h++)
-            store_scores(s + i * QL_KV_CHUNK + h * 8, acc[i][h], k_scale + h * 8, scales->d[first + (size_t)i]);
-    }
-}
-
+#include "kernel/kv_body.inc"
 #include "kernel/attend_body.inc"

@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernel/attend_tile.h"
+
 typedef __m512 vf;
 
 static inline __mmask16 first_lanes(size_t n) { return (__mmask16)((1u << n) - 1); }
@@ -42,66 +44,51 @@ static inline vf vscale(vf p, vf n, vf t)
     return _mm512_scalef_ps(p, n);
 }
 
-// A NaN converts to 0x80000000, whose low byte is 0.
-static inline void vstore_q8(int8_t *q, vf a)
+static inline vf vload_f16(const uint16_t *p)
 {
-    _mm_storeu_si128((__m128i *)(void *)q, _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(a)));
+    return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)p));
 }
 
-static inline vf vload_i8(const int8_t *p)
+// A NaN converts to 0x80000000, whose low half is 0.
+static inline void vstore_i16(int16_t *q, vf a)
 {
-    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(const void *)p)));
+    _mm256_storeu_si256((__m256i *)(void *)q, _mm512_cvtepi32_epi16(_mm512_cvtps_epi32(a)));
 }
+
+// ---- pairs of integers ----
+
+typedef __m512i vi;
+
+static inline vi vi_zero(void) { return _mm512_setzero_si512(); }
+static inline vi vi_words(const uint8_t *p) { return _mm512_loadu_si512(p); }
+
+static inline vi vi_bytes(const uint8_t *p)
+{
+    return _mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i *)(const void *)p));
+}
+
+static inline vi vi_nibbles(const uint8_t *p)
+{
+    const __m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
+    const __m256i both = _mm256_inserti128_si256(_mm256_castsi128_si256(x), _mm_srli_epi16(x, 4), 1);
+    const __m256i nibbles = _mm256_and_si256(both, _mm256_set1_epi8(15));
+    return _mm512_sub_epi16(_mm512_cvtepu8_epi16(nibbles), _mm512_set1_epi16(8));
+}
+
+// The query's pair for all lanes comes from memory, as text: GCC 12 makes an instruction of its own of the broadcast, twice
+// as many for the inner loop.
+static inline vi vi_dot(vi sum, vi x, const ql_pair *pair)
+{
+    __asm__("vpdpwssd %2%{1to16%}, %1, %0" : "+v"(sum) : "v"(x), "m"(*pair));
+    return sum;
+}
+
+static inline vf vi_float(vi x) { return _mm512_cvtepi32_ps(x); }
 
 #define QL_VEC(name) ql_vec_avx512_##name
+#define TILE_QUERIES 12
+#define TILE_WIDTH(n) ((n) <= 3 ? 4 : (n) <= 6 ? 2 : 1)
 #include "kernel/vec_body.inc"
 #include "kernel/activation_body.inc"
-
-#define QK_QUERIES 12
-#define QK_PANELS(n) ((n) <= 3 ? 4 : (n) <= 6 ? 2 : 1)
-#define PV_QUERIES 6
-#define PV_WIDTH(n) 4
-#define QK_Q8
-
-typedef int32_t __attribute__((may_alias)) quad; // 4 int8 of a query
-
-// acc += u8 . s8 over 4 bytes a lane, the query's 4 bytes for all lanes. As text, since GCC 12 makes an instruction of
-// its own of the broadcast: twice as many for the inner loop of the scores.
-static inline __m512i dot4(__m512i acc, __m512i keys, const quad *query)
-{
-    __asm__("vpdpbusd %2%{1to16%}, %1, %0" : "+v"(acc) : "v"(keys), "m"(*query));
-    return acc;
-}
-
-INLINE void qk_q8_tile(int n, int panels, const uint8_t *k, const float *k_scale, const void *tile, size_t first,
-                       size_t head_dim, float *s)
-{
-    const ql_query_scales *scales = tile;
-    const quad *q = (const quad *)(const void *)(scales + 1) + first;
-    __m512i acc[QK_QUERIES][4];
-    UNROLL
-    for (int i = 0; i < n; i++) {
-        UNROLL
-        for (int p = 0; p < panels; p++)
-            acc[i][p] = _mm512_set1_epi32(scales->zero[first + (size_t)i]);
-    }
-    for (size_t d = 0; d < head_dim; d += 4, q += QL_QUERY_MAX) {
-        UNROLL
-        for (int p = 0; p < panels; p++) {
-            __m512i keys = _mm512_loadu_si512(k + ((size_t)p * head_dim + d) * LANES);
-            UNROLL
-            for (int i = 0; i < n; i++)
-                acc[i][p] = dot4(acc[i][p], keys, q + i);
-        }
-    }
-    UNROLL
-    for (int i = 0; i < n; i++) {
-        UNROLL
-        for (int p = 0; p < panels; p++) {
-            vf scale = vmul(vset(scales->d[first + (size_t)i]), vload(k_scale + p * LANES));
-            vstore(s + i * QL_KV_CHUNK + p * LANES, vmul(_mm512_cvtepi32_ps(acc[i][p]), scale));
-        }
-    }
-}
-
+#include "kernel/kv_body.inc"
 #include "kernel/attend_body.inc"

@@ -5,6 +5,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "kernel/attend_tile.h"
+
 typedef struct vf {
     float v[16];
 } vf;
@@ -36,10 +38,10 @@ static inline vf vset(float x)
     return r;
 }
 
-static inline vf vload_i8(const int8_t *p)
+static inline vf vload_f16(const uint16_t *p)
 {
     vf r;
-    EACH_LANE r.v[l] = (float)p[l];
+    EACH_LANE r.v[l] = ql_f16_to_f32(p[l]);
     return r;
 }
 
@@ -109,19 +111,75 @@ static inline vf vscale(vf p, vf n, vf t)
     return p;
 }
 
-static inline void vstore_q8(int8_t *q, vf a)
+static inline void vstore_i16(int16_t *q, vf a)
 {
     EACH_LANE {
         float rounded = a.v[l] + 0x1.8p23f;
-        q[l] = a.v[l] == a.v[l] ? (int8_t)(int32_t)(bits_of(rounded) - bits_of(0x1.8p23f)) : 0;
+        q[l] = a.v[l] == a.v[l] ? (int16_t)(int32_t)(bits_of(rounded) - bits_of(0x1.8p23f)) : 0;
     }
 }
 
+// ---- pairs of integers ----
+
+// 16 sums, or 16 pairs; .lo and .hi are a pair's first and second.
+typedef struct vi {
+    int32_t lo[16], hi[16];
+} vi;
+
+static inline vi vi_zero(void) { return (vi){{0}, {0}}; }
+
+static inline vi vi_words(const uint8_t *p)
+{
+    vi r;
+    EACH_LANE {
+        int16_t pair[2];
+        memcpy(pair, p + 4 * l, sizeof pair);
+        r.lo[l] = pair[0];
+        r.hi[l] = pair[1];
+    }
+    return r;
+}
+
+static inline vi vi_bytes(const uint8_t *p)
+{
+    vi r;
+    EACH_LANE {
+        r.lo[l] = (int8_t)p[2 * l];
+        r.hi[l] = (int8_t)p[2 * l + 1];
+    }
+    return r;
+}
+
+static inline vi vi_nibbles(const uint8_t *p)
+{
+    vi r;
+    EACH_LANE {
+        const uint8_t *at = p + 2 * (l % 8);
+        r.lo[l] = (at[0] >> l / 8 * 4 & 15) - 8;
+        r.hi[l] = (at[1] >> l / 8 * 4 & 15) - 8;
+    }
+    return r;
+}
+
+static inline vi vi_dot(vi sum, vi x, const ql_pair *pair)
+{
+    int16_t q[2];
+    memcpy(q, pair, sizeof q);
+    EACH_LANE sum.lo[l] += x.lo[l] * q[0] + x.hi[l] * q[1];
+    return sum;
+}
+
+static inline vf vi_float(vi x)
+{
+    vf r;
+    EACH_LANE r.v[l] = (float)x.lo[l];
+    return r;
+}
+
 #define QL_VEC(name) ql_vec_scalar_##name
-#define QK_QUERIES 1
-#define QK_PANELS(n) 1
-#define PV_QUERIES 1
-#define PV_WIDTH(n) 1
+#define TILE_QUERIES 1
+#define TILE_WIDTH(n) 1
 #include "kernel/vec_body.inc"
 #include "kernel/activation_body.inc"
+#include "kernel/kv_body.inc"
 #include "kernel/attend_body.inc"

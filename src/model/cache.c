@@ -7,16 +7,15 @@ static void layout(ql_arena *arena, const ql_config *c, ql_kv_type type, uint32_
 {
     size_t n_heads = (size_t)c->n_layers * c->n_kv_heads;
     size_t n_pos = ((size_t)max_length + QL_PANEL_ROWS - 1) / QL_PANEL_ROWS * QL_PANEL_ROWS;
-    size_t row = ql_kv_row_bytes(type, (int)c->head_dim);
+    size_t key = ql_kv_key_bytes(type, c->head_dim), value = ql_kv_value_bytes(type, c->head_dim);
+    size_t scale = ql_kv_scale_bytes(type);
     ql_kv *kv = QL_ARENA_NEW(arena, ql_kv, n_heads);
     *heads = kv;
     for (size_t i = 0; i < n_heads; i++) {
-        ql_kv head = {.k = ql_arena_alloc(arena, n_pos, row), .v = ql_arena_alloc(arena, n_pos, row)};
-        if (type == QL_KV_Q8) {
-            head.k_left = ql_arena_alloc(arena, n_pos, row);
-            head.k_scale = QL_ARENA_NEW(arena, float, n_pos);
-            head.v_scale = QL_ARENA_NEW(arena, float, n_pos);
-            head.k_left_scale = QL_ARENA_NEW(arena, float, n_pos);
+        ql_kv head = {.k = ql_arena_alloc(arena, n_pos, key), .v = ql_arena_alloc(arena, n_pos, value)};
+        if (scale) {
+            head.k_scale = ql_arena_alloc(arena, n_pos, scale);
+            head.v_scale = ql_arena_alloc(arena, n_pos, scale);
         }
         if (kv)
             kv[i] = head;

@@ -32,23 +32,35 @@ typedef struct cache {
 static cache new_cache(ql_kv_type type, size_t head_dim, size_t n_ctx)
 {
     cache c = {.type = type, .head_dim = head_dim, .n_pos = (n_ctx + 15) / 16 * 16};
-    size_t row = ql_kv_row_bytes(type, (int)head_dim);
-    c.kv = (ql_kv){.k = calloc(c.n_pos, row), .v = calloc(c.n_pos, row)};
-    if (type == QL_KV_Q8) {
+    c.kv = (ql_kv){.k = calloc(c.n_pos, ql_kv_key_bytes(type, head_dim)),
+                   .v = calloc(c.n_pos, ql_kv_value_bytes(type, head_dim))};
+    assert_true(c.kv.k && c.kv.v);
+    if (ql_kv_scale_bytes(type)) {
         c.kv.k_scale = calloc(c.n_pos, sizeof(float));
         c.kv.v_scale = calloc(c.n_pos, sizeof(float));
-        c.kv.k_left = calloc(c.n_pos, row);
-        c.kv.k_left_scale = calloc(c.n_pos, sizeof(float));
-        assert_true(c.kv.k_left && c.kv.k_left_scale);
         assert_true(c.kv.k_scale && c.kv.v_scale);
     }
-    assert_true(c.kv.k && c.kv.v);
     return c;
 }
 
-static void free_cache(cache *c)
+static void free_cache(cache *c) { free(c->kv.k), free(c->kv.v), free(c->kv.k_scale), free(c->kv.v_scale); }
+
+static void copy_cache(const cache *to, const cache *from)
 {
-    free(c->kv.k_left), free(c->kv.k_left_scale), free(c->kv.k), free(c->kv.v), free(c->kv.k_scale), free(c->kv.v_scale);
+    memcpy(to->kv.k, from->kv.k, from->n_pos * ql_kv_key_bytes(from->type, from->head_dim));
+    memcpy(to->kv.v, from->kv.v, from->n_pos * ql_kv_value_bytes(from->type, from->head_dim));
+    if (from->kv.k_scale) {
+        memcpy(to->kv.k_scale, from->kv.k_scale, from->n_pos * sizeof(float));
+        memcpy(to->kv.v_scale, from->kv.v_scale, from->n_pos * sizeof(float));
+    }
+}
+
+static bool same_cache(const cache *a, const cache *b)
+{
+    return memcmp(a->kv.k, b->kv.k, a->n_pos * ql_kv_key_bytes(a->type, a->head_dim)) == 0 &&
+           memcmp(a->kv.v, b->kv.v, a->n_pos * ql_kv_value_bytes(a->type, a->head_dim)) == 0 &&
+           (!a->kv.k_scale || (same_floats(a->kv.k_scale, b->kv.k_scale, a->n_pos) &&
+                               same_floats(a->kv.v_scale, b->kv.v_scale, a->n_pos)));
 }
 
 static void fill_cache(const cache *c, size_t n_pos, flavour f, uint64_t *seed)
@@ -64,18 +76,42 @@ static void fill_cache(const cache *c, size_t n_pos, flavour f, uint64_t *seed)
 // Key, or value, d of a position, as stored.
 static double key_at(const cache *c, size_t pos, size_t d)
 {
-    if (c->type == QL_KV_F32)
-        return (double)((const float *)(const void *)c->kv.k)[pos / 16 * 16 * c->head_dim + d * 16 + pos % 16];
-    size_t at = pos / 16 * 16 * c->head_dim + d / 4 * 64 + pos % 16 * 4 + d % 4;
-    return (c->kv.k[at] - 128) * (double)c->kv.k_scale[pos] + (c->kv.k_left[at] - 128) * (double)c->kv.k_left_scale[pos];
+    size_t panel = pos / 16 * 16 * c->head_dim, lane = pos % 16;
+    switch (c->type) {
+    case QL_KV_F32:
+        return (double)((const float *)(const void *)c->kv.k)[panel + d * 16 + lane];
+    case QL_KV_F16:
+        return (double)ql_f16_to_f32(((const uint16_t *)(const void *)c->kv.k)[panel + d * 16 + lane]);
+    case QL_KV_Q8:
+        return ((const int16_t *)(const void *)c->kv.k)[panel + d / 2 * 32 + lane * 2 + d % 2] * (double)c->kv.k_scale[pos];
+    default:
+        return ((const int8_t *)c->kv.k)[panel + d / 2 * 32 + lane * 2 + d % 2] * (double)c->kv.k_scale[pos];
+    }
 }
 
 static double value_at(const cache *c, size_t pos, size_t d)
 {
-    if (c->type == QL_KV_F32)
-        return (double)((const float *)(const void *)c->kv.v)[pos * c->head_dim + d];
-    return ((const int8_t *)c->kv.v)[pos * c->head_dim + d] * (double)c->kv.v_scale[pos];
+    size_t n = c->head_dim, half = (n - d / 16 * 16 < 16 ? n - d / 16 * 16 : 16) / 2;
+    switch (c->type) {
+    case QL_KV_F32:
+        return (double)((const float *)(const void *)c->kv.v)[pos * n + d];
+    case QL_KV_F16:
+        return (double)ql_f16_to_f32(((const uint16_t *)(const void *)c->kv.v)[pos * n + d]);
+    case QL_KV_Q8:
+        return ((const int8_t *)c->kv.v)[pos / 2 * 2 * n + 2 * d + pos % 2] * (double)c->kv.v_scale[pos];
+    default: {
+        uint8_t byte = c->kv.v[pos / 2 * n + d / 16 * 16 + 2 * (d % 16 % half) + pos % 2];
+        return ((d % 16 < half ? byte & 15 : byte >> 4) - 8) * (double)c->kv.v_scale[pos];
+    }
+    }
 }
+
+// The largest integers of keys and of values; 0: floats.
+static double key_levels(ql_kv_type type, size_t head_dim)
+{
+    return type == QL_KV_Q8 ? floor(sqrt(2147483647.0 / (double)head_dim)) : type == QL_KV_Q4 ? 127 : 0;
+}
+static double value_levels(ql_kv_type type) { return type == QL_KV_Q8 ? 127 : type == QL_KV_Q4 ? 7 : 0; }
 
 static void *new_tile(const cache *c)
 {
@@ -86,28 +122,43 @@ static void *new_tile(const cache *c)
 
 // ---- what is stored ----
 
-static void quantized_rows_follow_the_rule(void **state)
+// Every element to the nearest multiple of amax / levels; halves to the nearest half.
+static void check_stored(double stored, float x, float amax, double levels, ql_kv_type type)
+{
+    if (type == QL_KV_F32)
+        assert_true(stored == (double)x);
+    else if (type == QL_KV_F16)
+        assert_true(fabs(stored - (double)x) <= 0x1p-11 * fabs((double)x) + 0x1p-25);
+    else {
+        double unit = (double)(amax / (float)levels), q = stored / unit;
+        assert_true(fabs(stored - (double)x) <= 0.5001 * unit);
+        assert_true(fabs(q - nearbyint(q)) < 1e-6 * levels && fabs(q) < levels + 0.5);
+    }
+}
+
+static void rows_are_stored_by_the_rule(void **state)
 {
     (void)state;
     uint64_t seed = 11;
     float k[QL_HEAD_DIM_MAX], v[QL_HEAD_DIM_MAX];
-    for (int i = 0; i < N_DIMS; i++) {
-        cache c = new_cache(QL_KV_Q8, dims[i], 32);
-        fill_floats(k, dims[i], ORDINARY, &seed);
-        fill_floats(v, dims[i], ORDINARY, &seed);
-        level(0)->kv_write[QL_KV_Q8](&c.kv, 17, k, v, dims[i]);
-        float amax = 0;
-        for (size_t d = 0; d < dims[i]; d++)
-            amax = fmaxf(amax, fabsf(k[d]));
-        assert_true(c.kv.k_scale[17] == amax / 127.0f);
-        for (size_t d = 0; d < dims[i]; d++) {
-            int q = c.kv.k[16 * dims[i] + d / 4 * 64 + 4 + d % 4] - 128;
-            assert_int_equal(q, (int)nearbyintf(k[d] * (127.0f / amax)));
-            assert_true(fabs(key_at(&c, 17, d) - (double)k[d]) < 4e-5);
-            assert_true(fabs(value_at(&c, 17, d) - (double)v[d]) <= 0.5001 * (double)c.kv.v_scale[17]);
+    for (int t = 0; t < QL_KV_COUNT; t++)
+        for (int i = 0; i < N_DIMS; i++) {
+            ql_kv_type type = (ql_kv_type)t;
+            cache c = new_cache(type, dims[i], 32);
+            fill_floats(k, dims[i], ORDINARY, &seed);
+            fill_floats(v, dims[i], ORDINARY, &seed);
+            level(0)->kv_write[type](&c.kv, 17, k, v, dims[i]);
+            float k_max = 0, v_max = 0;
+            for (size_t d = 0; d < dims[i]; d++) {
+                k_max = fmaxf(k_max, fabsf(k[d]));
+                v_max = fmaxf(v_max, fabsf(v[d]));
+            }
+            for (size_t d = 0; d < dims[i]; d++) {
+                check_stored(key_at(&c, 17, d), k[d], k_max, key_levels(type, dims[i]), type);
+                check_stored(value_at(&c, 17, d), v[d], v_max, value_levels(type), type);
+            }
+            free_cache(&c);
         }
-        free_cache(&c);
-    }
 }
 
 static void a_write_leaves_its_neighbours(void **state)
@@ -120,17 +171,7 @@ static void a_write_leaves_its_neighbours(void **state)
             for (int i = 0; level(l) && i < N_DIMS; i++) {
                 cache a = new_cache((ql_kv_type)type, dims[i], 48), b = new_cache((ql_kv_type)type, dims[i], 48);
                 fill_cache(&a, 48, ORDINARY, &seed);
-                size_t bytes = 48 * ql_kv_row_bytes((ql_kv_type)type, (int)dims[i]);
-                memcpy(b.kv.k, a.kv.k, bytes);
-                if (type == QL_KV_Q8) {
-                    memcpy(b.kv.k_left, a.kv.k_left, bytes);
-                    memcpy(b.kv.k_left_scale, a.kv.k_left_scale, 48 * sizeof(float));
-                }
-                memcpy(b.kv.v, a.kv.v, bytes);
-                if (type == QL_KV_Q8) {
-                    memcpy(b.kv.k_scale, a.kv.k_scale, 48 * sizeof(float));
-                    memcpy(b.kv.v_scale, a.kv.v_scale, 48 * sizeof(float));
-                }
+                copy_cache(&b, &a);
                 size_t pos = next_bits(&seed) % 48;
                 for (size_t d = 0; d < dims[i]; d++)
                     k[d] = v[d] = d % 2 ? -3.0f : 3.0f; // every byte of the row changes
@@ -154,34 +195,34 @@ static void stored_bytes_are_the_same_on_all_levels(void **state)
     (void)state;
     uint64_t seed = 13;
     float k[QL_HEAD_DIM_MAX], v[QL_HEAD_DIM_MAX];
-    for (int i = 0; i < N_DIMS; i++)
-        for (int f = 0; f < N_FLAVOURS; f++)
-            for (int l = 1; l < N_LEVELS; l++) {
-                if (!level(l))
-                    continue;
-                size_t n = dims[i], bytes = ql_query_tile_bytes(QL_KV_Q8, n);
-                cache a = new_cache(QL_KV_Q8, n, 16), b = new_cache(QL_KV_Q8, n, 16);
-                char *ta = calloc(1, bytes), *tb = calloc(1, bytes);
-                assert_true(ta && tb);
-                for (size_t pos = 0; pos < 12; pos++) {
-                    fill_floats(k, n, (flavour)f, &seed);
-                    fill_floats(v, n, (flavour)f, &seed);
-                    level(0)->kv_write[QL_KV_Q8](&a.kv, pos, k, v, n);
-                    level(l)->kv_write[QL_KV_Q8](&b.kv, pos, k, v, n);
-                    level(0)->query_write[QL_KV_Q8](k, 0.3f, pos, n, ta);
-                    level(l)->query_write[QL_KV_Q8](k, 0.3f, pos, n, tb);
+    for (int t = 0; t < QL_KV_COUNT; t++)
+        for (int i = 0; i < N_DIMS; i++)
+            for (int f = 0; f < N_FLAVOURS; f++)
+                for (int l = 1; l < N_LEVELS; l++) {
+                    if (!level(l) || (f == NOT_FINITE && !ql_kv_scale_bytes((ql_kv_type)t))) // NaNs as such: no payload promised
+                        continue;
+                    ql_kv_type type = (ql_kv_type)t;
+                    size_t n = dims[i], bytes = ql_query_tile_bytes(type, n);
+                    cache a = new_cache(type, n, 16), b = new_cache(type, n, 16);
+                    char *ta = calloc(1, bytes), *tb = calloc(1, bytes);
+                    assert_true(ta && tb);
+                    for (size_t pos = 0; pos < 12; pos++) {
+                        fill_floats(k, n, (flavour)f, &seed);
+                        fill_floats(v, n, (flavour)f, &seed);
+                        level(0)->kv_write[type](&a.kv, pos, k, v, n);
+                        level(l)->kv_write[type](&b.kv, pos, k, v, n);
+                        level(0)->query_write[type](k, 0.3f, pos, n, ta);
+                        level(l)->query_write[type](k, 0.3f, pos, n, tb);
+                    }
+                    assert_true(same_cache(&a, &b));
+                    if (ql_kv_scale_bytes(type)) // the scales come first, which may be NaN
+                        assert_true(same_floats((float *)(void *)ta, (float *)(void *)tb, 16));
+                    size_t scales = ql_kv_scale_bytes(type) ? 64 : 0;
+                    assert_memory_equal(ta + scales, tb + scales, bytes - scales);
+                    free(ta), free(tb);
+                    free_cache(&a);
+                    free_cache(&b);
                 }
-                assert_memory_equal(a.kv.k, b.kv.k, 16 * n);
-                assert_memory_equal(a.kv.k_left, b.kv.k_left, 16 * n);
-                assert_true(same_floats(a.kv.k_left_scale, b.kv.k_left_scale, 16));
-                assert_memory_equal(a.kv.v, b.kv.v, 16 * n);
-                assert_true(same_floats(a.kv.k_scale, b.kv.k_scale, 16) && same_floats(a.kv.v_scale, b.kv.v_scale, 16));
-                assert_true(same_floats((float *)(void *)ta, (float *)(void *)tb, 16)); // the scales come first
-                assert_memory_equal(ta + 64, tb + 64, bytes - 64);
-                free(ta), free(tb);
-                free_cache(&a);
-                free_cache(&b);
-            }
 }
 
 static void what_is_not_finite_shows(void **state)
@@ -202,7 +243,7 @@ static void what_is_not_finite_shows(void **state)
                 level(l)->query_write[type](q, 1.0f, 0, 16, tile);
                 level(l)->attend_chunk[type](&c.kv, tile, 1, &sees, 0, 16, 0, partial);
                 level(l)->attend_finish(partial, 16, out);
-                assert_true(!isfinite(out[5]) || (type == QL_KV_F32 && i == 2)); // -inf times a key: weight 0, rightly
+                assert_true(!isfinite(out[5]) || (!ql_kv_scale_bytes((ql_kv_type)type) && i == 2)); // -inf times a key: weight 0
                 free(tile);
                 free_cache(&c);
             }
@@ -236,32 +277,15 @@ static void reference(const cache *c, const double *q, ql_span sees, double soft
     free(p);
 }
 
-// One plane of a query: q rounded to int8 by its own scale, added to *out with the factor; *left is what is left over.
-static void stored_plane(const float *q, float factor, size_t n, double *out, float *left)
-{
-    float amax = 0;
-    for (size_t d = 0; d < n; d++)
-        amax = fmaxf(amax, fabsf(q[d]));
-    float unit = amax / 127.0f;
-    for (size_t d = 0; d < n; d++) {
-        float rounded = amax > 0 ? nearbyintf(q[d] * (127.0f / amax)) : 0;
-        out[d] += (double)rounded * (double)(unit * factor);
-        left[d] = fmaf(-unit, rounded, q[d]);
-    }
-}
-
-// The query as a tile holds it: Q8 in two planes, close to the query itself.
+// The query as a tile holds it.
 static void stored_query(ql_kv_type type, const float *q, float scale, size_t n, double *out)
 {
-    float left[QL_HEAD_DIM_MAX], rest[QL_HEAD_DIM_MAX];
+    float amax = 0, levels = (float)key_levels(QL_KV_Q8, n); // Q4's queries are those of Q8
     for (size_t d = 0; d < n; d++)
-        out[d] = type == QL_KV_F32 ? (double)(q[d] * scale) : 0;
-    if (type == QL_KV_F32)
-        return;
-    stored_plane(q, scale, n, out, left);
-    stored_plane(left, scale, n, out, rest);
+        amax = fmaxf(amax, fabsf(q[d]));
     for (size_t d = 0; d < n; d++)
-        assert_true(fabs(out[d] - (double)(q[d] * scale)) < 4e-5 * (double)scale);
+        out[d] = !ql_kv_scale_bytes(type) ? (double)(q[d] * scale)
+                                          : (double)nearbyintf(q[d] * (levels / amax)) * (double)(amax / levels * scale);
 }
 
 static void attend(const ql_kernels *k, const cache *c, const void *tile, ql_span sees, float softcap, float *out)
@@ -304,9 +328,11 @@ static void chunks_sum_up_to_attention(void **state)
             free(tile);
             free_cache(&c);
         }
-    print_message("attention over values in [-1, 1): F32 at most %.1e off, Q8 %.1e\n", worst[QL_KV_F32], worst[QL_KV_Q8]);
-    assert_true(worst[QL_KV_F32] < 3e-6);
-    assert_true(worst[QL_KV_Q8] < 6e-5); // the product of the two small planes is left out
+    print_message("attention over values in [-1, 1): F32 at most %.1e off, F16 %.1e, Q8 %.1e, Q4 %.1e\n", worst[QL_KV_F32],
+                  worst[QL_KV_F16], worst[QL_KV_Q8], worst[QL_KV_Q4]);
+    assert_true(worst[QL_KV_F32] < 3e-6 && worst[QL_KV_F16] < 3e-6);
+    // Weights of 15 bits: 0.3 / 32767 each, 256 of them. Rounding the values to 8 bits costs 16 times as much.
+    assert_true(worst[QL_KV_Q8] < 4e-4 && worst[QL_KV_Q4] < 4e-4);
 }
 
 // A tile of up to 12 queries, an even number with capped scores; partial of all chunks: [N_CHUNKS][12][head_dim + 16].
@@ -413,11 +439,10 @@ static void what_is_masked_changes_nothing(void **state)
                     void *tile = new_tile(&clean);
                     float q[QL_HEAD_DIM_MAX], bad[QL_HEAD_DIM_MAX], a[N_CHUNKS * (QL_HEAD_DIM_MAX + 16)];
                     float b[N_CHUNKS * (QL_HEAD_DIM_MAX + 16)];
-                    size_t row = ql_kv_row_bytes((ql_kv_type)type, (int)n);
-                    memset(dirty.kv.k, 0xff, dirty.n_pos * row); // F32: NaN behind what is seen
-                    memset(dirty.kv.v, 0xff, dirty.n_pos * row);
-                    for (size_t p = 0; type == QL_KV_Q8 && p < dirty.n_pos; p++)
-                        dirty.kv.k_scale[p] = dirty.kv.v_scale[p] = dirty.kv.k_left_scale[p] = p % 2 ? NAN : INFINITY;
+                    memset(dirty.kv.k, 0xff, dirty.n_pos * ql_kv_key_bytes(dirty.type, n)); // floats: NaN behind what is seen
+                    memset(dirty.kv.v, 0xff, dirty.n_pos * ql_kv_value_bytes(dirty.type, n));
+                    for (size_t p = 0; dirty.kv.k_scale && p < dirty.n_pos; p++)
+                        dirty.kv.k_scale[p] = dirty.kv.v_scale[p] = p % 2 ? NAN : INFINITY;
                     uint64_t same = seed;
                     fill_cache(&clean, seen, ORDINARY, &seed);
                     fill_cache(&dirty, seen, ORDINARY, &same);
@@ -497,7 +522,7 @@ static void merge_and_finish_are_the_same_on_all_levels(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(quantized_rows_follow_the_rule),
+        cmocka_unit_test(rows_are_stored_by_the_rule),
         cmocka_unit_test(a_write_leaves_its_neighbours),
         cmocka_unit_test(stored_bytes_are_the_same_on_all_levels),
         cmocka_unit_test(what_is_not_finite_shows),
