@@ -143,6 +143,7 @@ static ql_code generate(bencher *b, size_t n_ids, int n_new, ql_usage *usage, ql
     params.do_sample = false;
     params.repetition_penalty = 1;
     params.ignore_eos = true;
+    params.no_speculation = true; // what a token costs, not what a text suggests
     params.max_new_tokens = n_new;
     ql_piece piece;
     ql_code code = ql_generate(b->session, &prompt, 1, &params, err);

@@ -75,8 +75,8 @@ static json_t *row_object(const bench_result *result, const bench_test *test, bo
     cpu_name(cpu, sizeof cpu);
     model_type(info, type, sizeof type);
     json_t *row = json_pack(
-        "{s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:i, s:i, s:i, s:i, s:s}", "version", ql_version(), "cpu_info", cpu,
-        "isa", info->isa, "model_filename", result->path, "model_type", type, "model_size",
+        "{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:i, s:i, s:i, s:i, s:s}", "version", ql_version(), "cpu_info", cpu,
+        "isa", info->isa, "kv_cache", info->kv_cache, "model_filename", result->path, "model_type", type, "model_size",
         (json_int_t)info->file_bytes, "model_n_params", (json_int_t)info->n_params, "n_threads", info->threads,
         "n_prompt", test->n_prompt, "n_gen", test->n_gen, "n_depth", test->n_depth, "test_time", test->time);
     if (!row)

@@ -20,6 +20,8 @@ enum {
     KEY_MAX_LENGTH = 0x100,
     KEY_QUANTIZATION,
     KEY_BITS,
+    KEY_KV_CACHE,
+    KEY_NO_SPECULATION,
     KEY_NO_CACHE,
     KEY_REVISION,
     KEY_MODEL_DEFAULTS,
@@ -129,6 +131,7 @@ int cli_fail(const ql_error *err)
         {"max_length", "--max-length"},
         {"quantization", "--quantization"},
         {"bits", "--bits"},
+        {"kv_cache", "--kv-cache"},
         {"chat_template", "--chat-template"},
         {"revision", "--revision"},
     };
@@ -177,6 +180,12 @@ static error_t parse_model_option(int key, char *arg, struct argp_state *state)
     case KEY_QUANTIZATION:
         options->model_options.quantization = arg;
         return 0;
+    case KEY_NO_SPECULATION:
+        options->params.no_speculation = true;
+        return 0;
+    case KEY_KV_CACHE:
+        options->model_options.kv_cache = arg;
+        return 0;
     case KEY_BITS:
         if ((why = cli_parse_integer(arg, 0, INT32_MAX, &value)))
             return bad_value(options, "bits", arg, why);
@@ -208,6 +217,8 @@ static const struct argp_option model_options[] = {
     {"max-length", KEY_MAX_LENGTH, "N", 0, "Context in tokens (the model's, at most 8192)", 2},
     {"quantization", KEY_QUANTIZATION, "TYPE", 0, "How weights run: Q8_0, Q4_K_M, ..., F32 is the reference (auto)", 2},
     {"bits", KEY_BITS, "N", 0, "The same by number: 2, 3, 4, 5, 6, 8 or 16", 2},
+    {"kv-cache", KEY_KV_CACHE, "TYPE", 0, "Keys and values: f32, f16, q8 or q4 (auto: q8)", 2},
+    {"no-speculation", KEY_NO_SPECULATION, NULL, 0, "Compute no tokens ahead: the same text, token after token", 2},
     {"no-cache", KEY_NO_CACHE, NULL, 0, "Neither read nor keep packed weights", 2},
     {"chat-template", KEY_CHAT_TEMPLATE, "FILE", 0, "Jinja chat template instead of the model's", 2},
     {"quiet", KEY_QUIET, NULL, 0, "No line about loading", 2},

@@ -144,11 +144,13 @@ static void print_json(const cli_answer *answer, const cli_options *options)
 {
     const ql_usage *usage = &answer->usage;
     json_t *object = json_pack(
-        "{s:s, s:s%, s:s, s:o, s:{s:I, s:I, s:I, s:{s:I}}, s:{s:f, s:f}}", "model", options->model, "text",
+        "{s:s, s:s%, s:s, s:o, s:{s:I, s:I, s:I, s:{s:I}, s:{s:I, s:I}}, s:{s:f, s:f}}", "model", options->model, "text",
         answer->text.data ? answer->text.data : "", answer->text.len, "finish_reason", cli_finish_name(answer->finish),
         "seed", seed_value(options->params.seed), "usage", "prompt_tokens", (json_int_t)usage->n_prompt,
         "completion_tokens", (json_int_t)usage->n_new, "total_tokens", (json_int_t)(usage->n_prompt + usage->n_new),
-        "prompt_tokens_details", "cached_tokens", (json_int_t)usage->n_prompt_cached, "timings", "prompt_seconds",
+        "prompt_tokens_details", "cached_tokens", (json_int_t)usage->n_prompt_cached, "completion_tokens_details",
+        "accepted_prediction_tokens", (json_int_t)usage->n_accepted, "rejected_prediction_tokens",
+        (json_int_t)(usage->n_drafted - usage->n_accepted), "timings", "prompt_seconds",
         usage->prompt_seconds, "decode_seconds", usage->decode_seconds);
     char *text = object ? json_dumps(object, 0) : NULL;
     if (text) {
@@ -168,6 +170,9 @@ static void print_timing(const cli_answer *answer, const ql_params *params)
     cli_note("answer: %llu tokens, %.3f s, %.1f tokens/s; finish: %s; seed: %llu", (unsigned long long)u->n_new,
              u->decode_seconds, cli_decode_rate(u), cli_finish_name(answer->finish),
              (unsigned long long)params->seed);
+    if (u->n_drafted)
+        cli_note("speculation: %llu tokens computed ahead, %llu of them right", (unsigned long long)u->n_drafted,
+                 (unsigned long long)u->n_accepted);
 }
 
 static int report(const cli_options *options, const cli_answer *answer)

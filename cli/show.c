@@ -122,7 +122,7 @@ static void print_model(const view *v)
          info.n_vocab);
     line("parameters", "%s", count);
     line("type", "%s, runs as %s", info.file_type, info.quantization);
-    line("memory", "%s of weights, %s of cache for %u tokens", weights, cache, info.max_length);
+    line("memory", "%s of weights, %s of cache (%s) for %u tokens", weights, cache, info.kv_cache, info.max_length);
     line("context", "%u", info.context_length);
     line("chat template", "%s", info.chat_template ? "yes" : "no");
 }
@@ -178,11 +178,11 @@ static json_t *json_model(const view *v)
     if (!v->model)
         return json_pack("{s:o}", "error", cli_json_text(v->why.message));
     ql_model_get_info(v->model, &info);
-    return json_pack("{s:o, s:s, s:s, s:s, s:I, s:I, s:I, s:i, s:i, s:i, s:i, s:i, s:b}", "name",
+    return json_pack("{s:o, s:s, s:s, s:s, s:I, s:I, s:I, s:s, s:i, s:i, s:i, s:i, s:i, s:b}", "name",
                      cli_json_text(info.name), "architecture", info.architecture, "type", info.file_type, "runs_as",
                      info.quantization, "parameters", (json_int_t)info.n_params, "weight_bytes",
                      (json_int_t)info.weight_bytes, "kv_bytes",
-                     (json_int_t)info.kv_bytes, "n_layers", (int)info.n_layers, "n_embd", (int)info.n_embd, "n_vocab",
+                     (json_int_t)info.kv_bytes, "kv_cache", info.kv_cache, "n_layers", (int)info.n_layers, "n_embd", (int)info.n_embd, "n_vocab",
                      (int)info.n_vocab, "context_length", (int)info.context_length, "max_length", (int)info.max_length,
                      "chat_template", info.chat_template != NULL);
 }

@@ -103,6 +103,8 @@ typedef struct ql_model_options {
     uint32_t max_length;       /* context in tokens; 0: the smaller of the model's own and 8192 */
     int bits;                  /* 0: not given; with quantization both must mean the same */
     const char *quantization;  /* string */
+    const char *kv_cache;      /* string: "f32", "f16", "q8" or "q4"; NULL or "auto": what the architecture has, f32 with
+                                  quantization "F32" */
     const char *chat_template; /* string, Jinja source used instead of the file's; NULL: the file's */
     bool no_cache;             /* neither read nor write the cache of packed weights */
     bool inspect;              /* only look: ql_model_get_info() and templates work, weights are not read, no session */
@@ -117,6 +119,7 @@ typedef struct ql_model_info {
     const char *name;          /* general.name, "" if absent */
     const char *file_type;     /* the most common weight type, "Q4_1" */
     const char *quantization;  /* what runs: "Q4_1", or "F32" for the reference */
+    const char *kv_cache;      /* type of the cache, "q8" */
     const char *isa;           /* "scalar", "avx2" or "avx512" */
     const char *chat_template; /* Jinja source in use, NULL if there is none */
     uint64_t n_params;
@@ -303,6 +306,8 @@ typedef struct ql_params {
     const ql_string *stop_strings;
     size_t n_stop_strings;     /* up to 64 of up to 1024 bytes, none empty */
     bool ignore_eos;           /* go on after an end-of-text token (benchmarks) */
+    bool no_speculation;       /* compute token after token; else tokens that the text itself suggests are computed ahead
+                                  and kept where they are right: the same text, sooner */
     bool keep_special;         /* control tokens in the answer give their text, which ql_answer_feed() wants */
 } ql_params;
 
@@ -363,6 +368,8 @@ typedef struct ql_usage {
     uint64_t n_prompt;        /* tokens of all prompts */
     uint64_t n_prompt_cached; /* of which were in the cache */
     uint64_t n_new;           /* tokens generated */
+    uint64_t n_drafted;       /* drafted, and computed beside the token before them */
+    uint64_t n_accepted; /* of which became text */
     double prompt_seconds;
     double decode_seconds;
 } ql_usage;

@@ -71,14 +71,15 @@ static int open_model(Model *self, const char *path, ql_model_options *options, 
 static PyObject *model_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     const char *path;
-    PyObject *quantization, *chat_template, *progress, *log;
+    PyObject *quantization, *kv_cache, *chat_template, *progress, *log;
     ql_model_options options = {0};
     unsigned max_length;
     int cache;
     (void)kwargs;
-    if (!PyArg_ParseTuple(args, "yiIiOOpOO:Model", &path, &options.threads, &max_length, &options.bits, &quantization,
-                          &chat_template, &cache, &progress, &log) ||
+    if (!PyArg_ParseTuple(args, "yiIiOOOpOO:Model", &path, &options.threads, &max_length, &options.bits, &quantization,
+                          &kv_cache, &chat_template, &cache, &progress, &log) ||
         ql_py_string(quantization, "quantization", &options.quantization) < 0 ||
+        ql_py_string(kv_cache, "kv_cache", &options.kv_cache) < 0 ||
         ql_py_string(chat_template, "chat_template", &options.chat_template) < 0)
         return NULL;
     options.max_length = max_length;
@@ -173,9 +174,9 @@ static PyObject *model_info(Model *self, PyObject *unused)
     ql_model_get_info(model, &info);
     typedef unsigned long long u64;
     PyObject *result = Py_BuildValue(
-        "{ss sN ss ss ss sN sK sK sK sK sK sd sN sI sI sI sI sI si}",
+        "{ss sN ss ss ss ss sN sK sK sK sK sK sd sN sI sI sI sI sI si}",
         "architecture", info.architecture, "name", file_text(info.name), "file_type", info.file_type,
-        "quantization", info.quantization, "isa", info.isa, "chat_template", file_text(info.chat_template),
+        "quantization", info.quantization, "kv_cache", info.kv_cache, "isa", info.isa, "chat_template", file_text(info.chat_template),
         "n_params", (u64)info.n_params, "file_bytes", (u64)info.file_bytes, "weight_bytes", (u64)info.weight_bytes,
         "kv_bytes", (u64)info.kv_bytes, "bytes_per_token", (u64)info.bytes_per_token,
         "load_seconds", info.load_seconds, "from_cache", PyBool_FromLong(info.from_cache), "n_vocab", (unsigned)info.n_vocab, "n_layers", (unsigned)info.n_layers,
@@ -286,7 +287,7 @@ static PyGetSetDef model_getset[] = {
 };
 
 static PyType_Slot model_slots[] = {
-    {Py_tp_doc, "Model(path: bytes, threads, max_length, bits, quantization, chat_template, cache, progress, log)"},
+    {Py_tp_doc, "Model(path: bytes, threads, max_length, bits, quantization, kv_cache, chat_template, cache, progress, log)"},
     {Py_tp_new, model_new},
     {Py_tp_dealloc, model_dealloc},
     {Py_tp_methods, model_methods},

@@ -292,19 +292,20 @@ static int read_request(request *r, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {"prompts", "max_new_tokens", "temperature", "top_p", "top_k", "min_p", "typical_p",
                             "repetition_penalty", "frequency_penalty", "presence_penalty", "do_sample", "seed",
-                            "logit_bias", "stop_strings", "parse_special", "keep_special", NULL};
+                            "logit_bias", "stop_strings", "parse_special", "keep_special", "no_speculation", NULL};
     ql_params *p = &r->params;
     PyObject *prompts, *seed, *bias, *stops;
-    int do_sample, parse_special, keep_special;
+    int do_sample, parse_special, keep_special, no_speculation;
     *p = ql_params_default();
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!$iddidddddpOO!O!pp:start", names, &PyTuple_Type, &prompts,
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!$iddidddddpOO!O!ppp:start", names, &PyTuple_Type, &prompts,
                                      &p->max_new_tokens, &p->temperature, &p->top_p, &p->top_k, &p->min_p,
                                      &p->typical_p, &p->repetition_penalty, &p->frequency_penalty,
                                      &p->presence_penalty, &do_sample, &seed, &PyTuple_Type, &bias, &PyTuple_Type,
-                                     &stops, &parse_special, &keep_special))
+                                     &stops, &parse_special, &keep_special, &no_speculation))
         return -1;
     p->do_sample = do_sample;
     p->keep_special = keep_special;
+    p->no_speculation = no_speculation;
     r->no_parse_special = !parse_special;
     p->has_seed = seed != Py_None;
     if (p->has_seed)
@@ -406,8 +407,9 @@ static PyObject *session_usage(Session *self, PyObject *unused)
 {
     const ql_usage *u = &self->usage;
     (void)unused;
-    return Py_BuildValue("KKKdd", (unsigned long long)u->n_prompt, (unsigned long long)u->n_prompt_cached,
-                         (unsigned long long)u->n_new, u->prompt_seconds, u->decode_seconds);
+    return Py_BuildValue("KKKddKK", (unsigned long long)u->n_prompt, (unsigned long long)u->n_prompt_cached,
+                         (unsigned long long)u->n_new, u->prompt_seconds, u->decode_seconds,
+                         (unsigned long long)u->n_drafted, (unsigned long long)u->n_accepted);
 }
 
 // ---- logits ----
@@ -449,7 +451,7 @@ static PyMethodDef session_methods[] = {
      "next(generation) -> (text, index, finish) or None when it has ended"},
     {"end", (PyCFunction)session_end, METH_VARARGS, "end(generation): cancels it if it is still under way"},
     {"usage", (PyCFunction)session_usage, METH_NOARGS,
-     "usage() -> (n_prompt, n_prompt_cached, n_new, prompt_seconds, decode_seconds)"},
+     "usage() -> (n_prompt, n_prompt_cached, n_new, prompt_seconds, decode_seconds, n_drafted, n_accepted)"},
     {"logits", (PyCFunction)session_logits, METH_VARARGS,
      "logits(ids, n_vocab) -> bytearray of float32 [len(ids), n_vocab]"},
     {NULL, NULL, 0, NULL},

@@ -30,6 +30,10 @@ class Usage(NamedTuple):
     """Time to compute the prompts."""
     decode_seconds: float
     """Time to generate the new tokens."""
+    drafted_tokens: int
+    """Tokens that were computed ahead, as speculation suggested."""
+    accepted_tokens: int
+    """Of which were right and became text."""
 
 
 class SessionPool:
@@ -99,7 +103,7 @@ class Generation:
         session = self._session
         if session is not None:
             return Usage(*session.usage())
-        return self._usage or Usage(0, 0, 0, 0.0, 0.0)
+        return self._usage or Usage(0, 0, 0, 0.0, 0.0, 0, 0)
 
 
 def run(generation: Generation, n_prompts: int) -> tuple[list[str], list[str]]:

@@ -27,6 +27,7 @@ def turbo(
     *,
     bits: int | None = None,
     quantization: str | None = None,
+    kv_cache: str | None = None,
     max_length: int | None = None,
     threads: int | None = None,
     device: str | None = None,
@@ -38,6 +39,7 @@ def turbo(
     config: dict[str, Any] | None = None,
     chat_template: str | os.PathLike[str] | None = None,
     cache: bool = True,
+    speculation: bool = True,
 ) -> TurboModel:
     """Opens a model and makes it ready to generate text.
 
@@ -49,6 +51,8 @@ def turbo(
     quantization   the same by name: "Q4_K_M", "Q4_0", "F16", ...; "F32": weights, activations and cache in f32, the
                    reference numerics, slow. None or "auto": a GGUF file as stored, anything else as Q8_0 below 1e9
                    parameters and as Q4_K_M from there.
+    kv_cache       keys and values: "f32", "f16", "q8" (keys of 16 bits, values of 8) or "q4" (8 and 4), which take 8, 4,
+                   3 and 1.5 bytes a pair. None or "auto": q8; f32 with quantization="F32".
     max_length     context in tokens (prompt and new text). None: the smaller of the model's own and 8192.
     threads        1 to 256. None: the physical cores this process may use. Results do not depend on it.
     device         None, "auto" or "cpu".
@@ -63,6 +67,8 @@ def turbo(
     chat_template  Jinja source, or the Path of a file of it, used instead of the model's own.
     cache          keep quantized weights on disk, so that the next start takes a moment; False neither reads nor
                    writes them.
+    speculation    compute tokens ahead where the text repeats itself or its prompt, and keep those that are right. The
+                   text is the same without, token by token; summaries, edits and structured text come sooner with it.
 
     Models of the Hub are downloaded by huggingface_hub into its cache (HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_TOKEN,
     HF_HUB_OFFLINE): only the files that are needed, and only once.
@@ -80,6 +86,7 @@ def turbo(
         0 if max_length is None else integer("max_length", max_length, 1, UINT32_MAX),
         bits or 0,
         kind,
+        optional_text("kv_cache", kv_cache),
         _template_source(chat_template),
         flag("cache", cache),
     )
@@ -93,7 +100,7 @@ def turbo(
     finally:
         if bar:
             bar.clear()
-    opened = TurboModel(handle, origin, bits, first_seed, export_push_config)
+    opened = TurboModel(handle, origin, bits, first_seed, flag("speculation", speculation), export_push_config)
     say(_summary(opened.report()))
     return opened
 

@@ -83,6 +83,7 @@ class TurboModel:
         origin: Origin,
         bits: int | None,
         seed: int | None,
+        speculation: bool,
         export_push_config: dict[str, str | None],
     ) -> None:
         """Not to be called: turbo() makes one."""
@@ -90,6 +91,7 @@ class TurboModel:
         self._origin = origin
         self._bits = bits
         self._seed = seed
+        self._speculation = speculation
         self._export_push_config = export_push_config
         self._calls = itertools.count()  # those without a seed of their own
         self._info = handle.info()
@@ -450,6 +452,7 @@ class TurboModel:
             "logit_bias": check.logit_bias(logit_bias),
             "parse_special": True,
             "keep_special": False,
+            "no_speculation": not self._speculation,
         }
         if seed is None and self._seed is not None:
             parameters["seed"] = check.mixed_seed(self._seed, next(self._calls))

@@ -21,6 +21,7 @@ class Model:
         max_length: int,
         bits: int,
         quantization: str | None,
+        kv_cache: str | None,
         chat_template: str | None,
         cache: bool,
         progress: Callable[[float], object] | None,
@@ -62,10 +63,11 @@ class Session:
         stop_strings: tuple[str, ...],
         parse_special: bool,
         keep_special: bool,
+        no_speculation: bool,
     ) -> int: ...
     def next(self, generation: int, /) -> tuple[str, int, str | None] | None: ...
     def end(self, generation: int, /) -> None: ...
-    def usage(self) -> tuple[int, int, int, float, float]: ...
+    def usage(self) -> tuple[int, int, int, float, float, int, int]: ...
     def logits(self, ids: list[int], n_vocab: int, /) -> bytearray: ...
 
 @final

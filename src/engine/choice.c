@@ -75,3 +75,16 @@ ql_code ql_choose(const ql_source *source, const ql_model_options *o, const ql_l
                     choice->name);
     return QL_OK;
 }
+
+ql_code ql_choose_kv(const ql_choice *choice, const char *kv_cache, ql_kv_type by_arch, ql_kv_type *type, ql_error *err)
+{
+    *type = choice->reference ? QL_KV_F32 : by_arch;
+    if (!kv_cache || strcasecmp(kv_cache, "auto") == 0)
+        return QL_OK;
+    for (int t = 0; t < QL_KV_COUNT; t++)
+        if (strcasecmp(kv_cache, ql_kv_names[t]) == 0) {
+            *type = (ql_kv_type)t;
+            return QL_OK;
+        }
+    return ql_fail(err, QL_E_ARGUMENT, "kv_cache must be one of f32, f16, q8, q4 or auto, got \"%s\"", kv_cache);
+}

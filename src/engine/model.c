@@ -138,7 +138,7 @@ static ql_code prepare(ql_model *m, const ql_model_options *o, const ql_logger *
 {
     QL_TRY(choose_length(m, o, err));
     QL_TRY(ql_choose(m->source, o, log, &m->choice, err));
-    m->kv_type = m->choice.reference ? QL_KV_F32 : QL_KV_Q8;
+    QL_TRY(ql_choose_kv(&m->choice, o->kv_cache, m->config.arch->kv_type, &m->kv_type, err));
     const char *isa = getenv("QUANTLLM_ISA");
     m->kernels = ql_kernels_get(isa);
     if (!m->kernels)
@@ -317,6 +317,7 @@ void ql_model_get_info(const ql_model *m, ql_model_info *info)
         .name = m->name,
         .file_type = ql_dtype_get(ql_main_dtype(m->source))->name,
         .quantization = m->choice.name,
+        .kv_cache = ql_kv_names[m->kv_type],
         .isa = m->kernels->name,
         .chat_template = m->template_source,
         .n_params = ql_n_params(m->source),

@@ -1,56 +1,11 @@
 // SPDX-License-Identifier: MIT
-// ql_session: generation as a pull loop. Prompts become sequences, at most WAVE at a time; each step computes one batch
-// of rows for all of them (a token of each that decodes, prompt tokens of the others) and samples where a prompt ends.
-// Knows nothing of how logits come about nor of what a token spells.
+// ql_session: generation as a pull loop. Prompts become sequences, at most WAVE at a time; step.c computes a batch of
+// rows for all of them, again and again. Knows nothing of how logits come about nor of what a token spells.
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/fpmode.h"
 #include "base/random.h"
-#include "engine/engine.h"
-
-enum { WAVE = 8 };
-
-// A cache and the tokens it holds; outlives the generation, so that the next prompt may reuse a prefix.
-typedef struct cache_slot {
-    ql_cache cache;
-    int32_t *tokens;  // [max_length]; NULL: not allocated yet
-    size_t n_cached;  // tokens whose keys and values are in the cache
-} cache_slot;
-
-// A prompt on its way.
-typedef struct sequence {
-    size_t index;          // which prompt
-    cache_slot *slot;            // NULL: this place is free
-    size_t n_tokens;       // in slot->tokens: the prompt and what was generated
-    size_t n_new;
-    bool wants_logits;     // in the batch being computed
-    ql_sampler *sampler;
-    ql_detokenizer *detokenizer; // that has seen the prompt
-    ql_stream *stream;
-    ql_buf text;           // of one token
-    ql_buf out;            // text ready to be taken
-    ql_finish finish;
-} sequence;
-
-struct ql_session {
-    ql_model *model;
-    atomic_bool cancelled;
-    cache_slot slots[WAVE];
-    sequence sequences[WAVE];
-    sequence *given;       // whose text the last piece points to
-
-    // the generation under way
-    ql_params params;      // with copies of its arrays
-    ql_logit_bias *logit_bias;
-    ql_string *stops;
-    char *stop_text;
-    ql_ids *prompts;       // [n_prompts]
-    uint64_t *seeds;       // [n_prompts]
-    size_t n_prompts, n_started;
-    ql_usage usage;
-    ql_row rows[QL_ROWS_MAX];
-};
+#include "engine/session.h"
 
 // ---- life ----
 
@@ -67,6 +22,7 @@ ql_session *ql_session_new(ql_model *model, ql_error *err)
     }
     ql_model_retain(model);
     s->model = model;
+    ql_odds_init(&s->odds);
     return s;
 }
 
@@ -107,6 +63,7 @@ void ql_session_free(ql_session *session)
     end_generation(session);
     for (size_t i = 0; i < WAVE; i++) {
         ql_cache_free(&session->slots[i].cache);
+        ql_lookup_free(&session->slots[i].lookup);
         free(session->slots[i].tokens);
     }
     ql_model_close(session->model);
@@ -132,8 +89,11 @@ static ql_code open_slot(ql_session *s, cache_slot *slot, ql_error *err)
     int32_t *tokens = malloc(bytes);
     if (!tokens)
         return ql_fail_memory(err, bytes);
-    ql_code code = ql_cache_init(&slot->cache, &s->model->config, s->model->kv_type, s->model->max_length, err);
+    ql_code code = ql_lookup_init(&slot->lookup, s->model->max_length, err);
+    if (code == QL_OK)
+        code = ql_cache_init(&slot->cache, &s->model->config, s->model->kv_type, s->model->max_length, err);
     if (code != QL_OK) {
+        ql_lookup_free(&slot->lookup);
         free(tokens);
         return code;
     }
@@ -275,6 +235,7 @@ static ql_code start_sequence(ql_session *s, sequence *q, size_t index, ql_error
     size_t cached = common_prefix(slot, ids);
     slot->n_cached = cached < ids->n ? cached : ids->n - 1; // the last one must be computed: its logits are wanted
     memcpy(slot->tokens, ids->data, ids->n * sizeof *ids->data);
+    ql_lookup_clear(&slot->lookup);
     s->usage.n_prompt_cached += slot->n_cached;
     q->slot = slot;
     q->index = index;
@@ -290,107 +251,6 @@ static ql_code start_sequences(ql_session *s, ql_error *err)
     return QL_OK;
 }
 
-// ---- a step ----
-
-static size_t uncomputed(const sequence *q) { return q->n_tokens - q->slot->n_cached; }
-
-static bool running(const sequence *q) { return q->slot && !q->finish; }
-
-static size_t add_rows(ql_session *s, sequence *q, size_t n_rows, size_t budget)
-{
-    size_t n = uncomputed(q), at = q->slot->n_cached;
-    n = n < budget ? n : budget;
-    for (size_t i = 0; i < n; i++)
-        s->rows[n_rows + i] = (ql_row){.cache = &q->slot->cache, .token = q->slot->tokens[at + i],
-                                       .pos = (uint32_t)(at + i), .want_logits = at + i + 1 == q->n_tokens};
-    q->wants_logits = n && at + n == q->n_tokens;
-    q->slot->n_cached = at + n;
-    return n_rows + n;
-}
-
-// A token of each sequence that decodes; the rest of the batch goes to prompts. *prompt: whether there are any.
-// Rows stand in the order of the sequences, so that logits come in that order.
-static size_t plan(ql_session *s, bool *prompt)
-{
-    size_t left = QL_ROWS_MAX, n_rows = 0;
-    *prompt = false;
-    for (size_t i = 0; i < WAVE; i++)
-        left -= running(&s->sequences[i]) && uncomputed(&s->sequences[i]) == 1;
-    for (size_t i = 0; i < WAVE; i++) {
-        sequence *q = &s->sequences[i];
-        q->wants_logits = false;
-        if (!running(q))
-            continue;
-        bool one = uncomputed(q) == 1;
-        size_t before = n_rows;
-        n_rows = add_rows(s, q, n_rows, one ? 1 : left);
-        left -= one ? 0 : n_rows - before;
-        *prompt |= q->n_new == 0;
-    }
-    return n_rows;
-}
-
-static ql_code finish_sequence(sequence *q, ql_finish finish, ql_error *err)
-{
-    bool stopped = false;
-    ql_buf_clear(&q->text);
-    QL_TRY(ql_detokenizer_finish(q->detokenizer, &q->text, err));
-    QL_TRY(ql_stream_push(q->stream, q->text.data, q->text.len, &q->out, &stopped, err));
-    QL_TRY(ql_stream_finish(q->stream, &q->out, &stopped, err));
-    q->finish = stopped ? QL_FINISH_STOP : finish;
-    return QL_OK;
-}
-
-// A new token: its text, and whether it is the last.
-static ql_code take_token(ql_session *s, sequence *q, int32_t id, ql_error *err)
-{
-    q->n_new++;
-    s->usage.n_new++;
-    if (ql_tokenizer_is_eog(s->model->tokenizer, id) && !s->params.ignore_eos)
-        return finish_sequence(q, QL_FINISH_STOP, err);
-    bool stopped = false;
-    ql_buf_clear(&q->text);
-    QL_TRY(ql_detokenizer_push(q->detokenizer, id, &q->text, err));
-    QL_TRY(ql_stream_push(q->stream, q->text.data, q->text.len, &q->out, &stopped, err));
-    if (stopped) {
-        q->finish = QL_FINISH_STOP;
-        return QL_OK;
-    }
-    q->slot->tokens[q->n_tokens++] = id;
-    if (q->n_new >= (size_t)s->params.max_new_tokens || q->n_tokens >= s->model->max_length)
-        return finish_sequence(q, QL_FINISH_LENGTH, err);
-    return QL_OK;
-}
-
-static ql_code sample_all(ql_session *s, float *logits, ql_error *err)
-{
-    for (size_t i = 0; i < WAVE; i++) {
-        sequence *q = &s->sequences[i];
-        if (!q->wants_logits)
-            continue;
-        int32_t id;
-        QL_TRY(ql_sampler_next(q->sampler, logits, &id, err));
-        QL_TRY(take_token(s, q, id, err));
-        logits += ql_forward_logits_stride(s->model->forward);
-    }
-    return QL_OK;
-}
-
-static ql_code step(ql_session *s, ql_error *err)
-{
-    bool prompt;
-    double start = ql_clock();
-    size_t n_rows = plan(s, &prompt);
-    pthread_mutex_lock(&s->model->turn);
-    ql_fpmode mode = ql_fpmode_enter();
-    float *logits = ql_forward_run(s->model->forward, s->rows, n_rows);
-    ql_code code = sample_all(s, logits, err);
-    ql_fpmode_leave(mode);
-    pthread_mutex_unlock(&s->model->turn);
-    *(prompt ? &s->usage.prompt_seconds : &s->usage.decode_seconds) += ql_clock() - start;
-    return code;
-}
-
 // ---- pulling ----
 
 static ql_code cancel_all(ql_session *s, ql_error *err)
@@ -398,9 +258,14 @@ static ql_code cancel_all(ql_session *s, ql_error *err)
     if (!atomic_exchange(&s->cancelled, false))
         return QL_OK;
     s->params.max_new_tokens = 0; // prompts that have not started: each gets its last piece, without a token
-    for (size_t i = 0; i < WAVE; i++)
-        if (running(&s->sequences[i]))
-            QL_TRY(finish_sequence(&s->sequences[i], QL_FINISH_CANCELLED, err));
+    for (size_t i = 0; i < WAVE; i++) {
+        sequence *q = &s->sequences[i];
+        if (!ql_sequence_running(q))
+            continue;
+        QL_TRY(ql_sequence_finish(q, QL_FINISH_CANCELLED, err));
+        q->n_ends = q->n_given; // what is there is one piece, the last
+        q->ends[q->n_ends++] = q->out.len;
+    }
     return QL_OK;
 }
 
@@ -409,10 +274,12 @@ static bool give(ql_session *s, ql_piece *piece)
 {
     for (size_t i = 0; i < WAVE; i++) {
         sequence *q = &s->sequences[i];
-        if (q->slot && (q->out.len || q->finish)) {
-            *piece = (ql_piece){.text = q->out.data ? q->out.data : "", .len = q->out.len, .index = q->index,
-                                .finish = q->finish};
-            s->given = q;
+        if (q->slot && q->n_given < q->n_ends) {
+            size_t begin = q->n_given ? q->ends[q->n_given - 1] : 0, end = q->ends[q->n_given++];
+            bool last = q->n_given == q->n_ends;
+            *piece = (ql_piece){.text = q->out.data ? q->out.data + begin : "", .len = end - begin, .index = q->index,
+                                .finish = last ? q->finish : QL_FINISH_NONE};
+            s->given = last ? q : NULL;
             return true;
         }
     }
@@ -432,22 +299,25 @@ static ql_code pull(ql_session *s, ql_piece *piece, ql_error *err)
         QL_TRY(start_sequences(s, err));
         bool any = false;
         for (size_t i = 0; i < WAVE; i++)
-            any |= running(&s->sequences[i]);
+            any |= ql_sequence_running(&s->sequences[i]);
         if (!any) {
             *piece = (ql_piece){0};
             return QL_OK;
         }
-        QL_TRY(step(s, err));
+        QL_TRY(ql_session_step(s, err));
     }
 }
 
 ql_code ql_next(ql_session *s, ql_piece *piece, ql_error *err)
 {
     *piece = (ql_piece){0};
-    if (s->given && s->given->finish)
-        end_sequence(s->given);
-    else if (s->given)
-        ql_buf_clear(&s->given->out);
+    sequence *given = s->given;
+    if (given && given->finish) {
+        end_sequence(given);
+    } else if (given) {
+        ql_buf_clear(&given->out);
+        given->n_ends = given->n_given = 0;
+    }
     s->given = NULL;
     ql_code code = pull(s, piece, err);
     if (code != QL_OK) {

@@ -53,6 +53,7 @@ typedef struct ql_kv {
                 // 16 is a shorter block of the same kind
     float *k_scale, *v_scale; // Q8, Q4: [n_ctx]
 } ql_kv;
+extern const char *const ql_kv_names[QL_KV_COUNT]; // "f32", "f16", "q8", "q4"
 size_t ql_kv_key_bytes(ql_kv_type type, size_t head_dim); // of k, of one position (without its scale)
 size_t ql_kv_value_bytes(ql_kv_type type, size_t head_dim); // of v
 size_t ql_kv_scale_bytes(ql_kv_type type); // of k_scale and of v_scale

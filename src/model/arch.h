@@ -132,6 +132,7 @@ struct ql_arch {
     const ql_hf_keys *keys;
     ql_hf_defaults defaults;
     const ql_names *tensors[2]; // by ql_source_kind
+    ql_kv_type kv_type;         // of the cache, unless something else is asked for
 };
 
 extern const ql_arch ql_arch_table[];

@@ -4,7 +4,7 @@ import csv
 import io
 import json
 
-FIELDS = ("version cpu_info isa model_filename model_type model_size model_n_params n_threads n_prompt n_gen n_depth "
+FIELDS = ("version cpu_info isa kv_cache model_filename model_type model_size model_n_params n_threads n_prompt n_gen n_depth "
           "test_time avg_ns stddev_ns avg_ts stddev_ts gb_per_s read_bandwidth_gb_s bandwidth_fraction "
           "bytes_per_token peak_memory_bytes load_seconds from_cache").split()
 SMALL = ["-p", "4,8", "-n", "3", "-d", "0,5", "-r", "2", "-t", "1", "-q"]

@@ -6,7 +6,8 @@ from quantllm import _quantllm
 
 CALL = {"max_new_tokens": 8, "temperature": 1.0, "top_p": 1.0, "top_k": 0, "min_p": 0.0, "typical_p": 1.0,
         "repetition_penalty": 1.0, "frequency_penalty": 0.0, "presence_penalty": 0.0, "do_sample": True, "seed": 1,
-        "logit_bias": (), "stop_strings": (), "parse_special": True, "keep_special": False}
+        "logit_bias": (), "stop_strings": (), "parse_special": True, "keep_special": False,
+        "no_speculation": False}
 
 
 @pytest.fixture
@@ -17,7 +18,7 @@ def handle(tiny):
 
 
 def open_model(path, threads=1, progress=None, log=None):
-    return _quantllm.Model(str(path).encode(), threads, 0, 0, None, None, False, progress, log)
+    return _quantllm.Model(str(path).encode(), threads, 0, 0, None, None, None, False, progress, log)
 
 
 def drain(session, number):
@@ -110,7 +111,8 @@ def test_log(tiny):
 
 def test_default_params(handle):
     own = handle.default_params()
-    assert set(own) == set(CALL) - {"seed", "logit_bias", "stop_strings", "parse_special", "keep_special"}
+    assert set(own) == set(CALL) - {"seed", "logit_bias", "stop_strings", "parse_special", "keep_special",
+                                    "no_speculation"}
     assert own["max_new_tokens"] == 512 and isinstance(own["do_sample"], bool)
     handle.close()
     with pytest.raises(ValueError, match="^model is closed$"):

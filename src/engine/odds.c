@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: MIT
+// Owns the estimate: tokens expected over seconds expected. Must not know where drafts come from.
+#include "engine/odds.h"
+
+// What a row more costs, in steps of one row, before anything was measured. Weights are read once for all rows.
+static const double row_cost = 0.12;
+
+void ql_odds_init(ql_odds *odds) { *odds = (ql_odds){.accepted = {0.4, 0.6, 0.8, 0.6}}; }
+
+int ql_odds_kind(size_t match) { return match < 5 ? 0 : match < 10 ? 1 : 2; }
+
+static double least(double a, double b) { return a < b ? a : b; }
+
+// Measured, or on the line between the nearest measured numbers of rows.
+static double seconds_of(const ql_odds *odds, size_t n_rows)
+{
+    size_t low = n_rows, high = n_rows;
+    while (low && odds->seconds[low] == 0)
+        low--;
+    while (high <= QL_STEP_ROWS && odds->seconds[high] == 0)
+        high++;
+    if (!low)
+        return 1 + row_cost * (double)n_rows;
+    if (high > QL_STEP_ROWS)
+        return odds->seconds[low] * (1 + row_cost * (double)(n_rows - low));
+    if (low == high)
+        return odds->seconds[low];
+    return odds->seconds[low] + (odds->seconds[high] - odds->seconds[low]) * (double)(n_rows - low) / (double)(high - low);
+}
+
+size_t ql_odds_choose(ql_odds *odds, size_t n_rows, const int *kinds, size_t n_drafts, size_t most,
+                      double seconds_a_token)
+{
+    double one = seconds_of(odds, n_rows), best = (double)n_rows / one, tokens = (double)n_rows;
+    double chance[QL_STEP_ROWS];
+    size_t choice = 0;
+    for (size_t i = 0; i < n_drafts; i++)
+        chance[i] = 1;
+    for (size_t m = 1; m <= most && n_rows + m * n_drafts <= QL_STEP_ROWS; m++) {
+        for (size_t i = 0; i < n_drafts; i++)
+            tokens += chance[i] *= odds->accepted[kinds[i]];
+        double seconds = seconds_of(odds, n_rows + m * n_drafts) + (double)(m * n_drafts) * seconds_a_token;
+        if (tokens / seconds > best) {
+            best = tokens / seconds;
+            choice = m;
+        }
+    }
+    // What does not pay now is tried again now and then: a try costs about a tenth of a step.
+    for (size_t i = 0; !choice && i < n_drafts; i++)
+        odds->accepted[kinds[i]] = least(odds->accepted[kinds[i]] + 0.01, 0.9);
+    return choice;
+}
+
+void ql_odds_timed(ql_odds *odds, size_t n_rows, double seconds)
+{
+    if (!n_rows || n_rows > QL_STEP_ROWS)
+        return;
+    // Another program may have had the core meanwhile: more rows never cost more than a step for each.
+    double old = odds->seconds[n_rows], most = n_rows > 1 ? seconds_of(odds, 1) * (double)n_rows : 4 * old;
+    if (most > 0)
+        seconds = least(seconds, most);
+    odds->seconds[n_rows] = old > 0 ? 0.8 * old + 0.2 * seconds : seconds;
+}
+
+void ql_odds_told(ql_odds *odds, int kind, size_t n, size_t n_accepted)
+{
+    size_t known = n_accepted < n ? n_accepted + 1 : n_accepted; // what follows a wrong one was not judged
+    for (size_t i = 0; i < known; i++)
+        odds->accepted[kind] += 0.08 * ((i < n_accepted ? 1.0 : 0.0) - odds->accepted[kind]);
+}

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: MIT
+"""The types of the key/value cache: what they take, how near they are to f32, and that results stay independent of how
+they are computed."""
+import math
+
+import pytest
+
+from quantllm import turbo
+
+BYTES = {"f32": 8, "f16": 4, "q8": 3, "q4": 1.5}  # of a dimension of a key and a value
+TEXT = "The lighthouse keeper climbed the stairs every evening, and wrote down the names of the ships that passed. " * 4
+
+
+@pytest.mark.parametrize("kind", BYTES)
+def test_sizes_and_names(smollm, kind):
+    """SmolLM2: 30 layers, 3 heads of 64 dimensions."""
+    with turbo(smollm, verbose=False, kv_cache=kind.upper(), max_length=4096) as model:
+        report = model.report()
+    scales = 8 if kind in ("q8", "q4") else 0
+    expected = 4096 * 30 * 3 * (64 * BYTES[kind] + scales)
+    assert report["kv_cache"] == kind
+    assert expected <= report["kv_bytes"] < 1.01 * expected
+
+
+def test_the_default(tiny):
+    for options, expected in (({}, "q8"), ({"kv_cache": "auto", "quantization": "F32"}, "f32"),
+                              ({"kv_cache": "q8", "quantization": "F32"}, "q8")):
+        with turbo(tiny, verbose=False, **options) as model:
+            assert model.report()["kv_cache"] == expected
+
+
+@pytest.mark.parametrize("wrong, error", [("q9", ValueError), ("", ValueError), (8, TypeError)])
+def test_wrong_types_are_named(tiny, wrong, error):
+    with pytest.raises(error, match="kv_cache"):
+        turbo(tiny, verbose=False, kv_cache=wrong)
+
+
+@pytest.mark.parametrize("kind", BYTES)
+def test_one_answer(tiny, kind):
+    """One or three threads, a list or alone, with drafts or without."""
+    prompts = [TEXT[:230], TEXT[:100], "A", TEXT[50:200]]
+    texts = []
+    for options in ({"threads": 1}, {"threads": 3}, {"speculation": False}):
+        with turbo(tiny, verbose=False, kv_cache=kind, **options) as model:
+            texts.append([model.generate(p, max_new_tokens=20, seed=1) for p in prompts])
+            assert model.generate(prompts, max_new_tokens=20, seed=1) == texts[-1]
+    assert texts[0] == texts[1] == texts[2]
+
+
+def log_softmax(row):
+    top = max(row)
+    total = math.log(math.fsum(math.exp(x - top) for x in row)) + top
+    return [x - total for x in row]
+
+
+def test_how_near_to_f32(smollm):
+    """Mean Kullback-Leibler divergence from the f32 cache. Halves and q8 are below what anything else here costs (one
+    plane of int8 keys alone gave 6e-4); q4 is what 4 bits cost."""
+    rows = {}
+    for kind in BYTES:
+        with turbo(smollm, verbose=False, kv_cache=kind) as model:
+            ids = model.tokenizer.encode(TEXT)[:96]
+            flat = model.logits(ids)  # [96, n_vocab]
+            rows[kind] = [log_softmax(row) for row in flat.tolist()[8::8]]
+    for kind, most in (("f16", 2e-5), ("q8", 3e-4), ("q4", 3e-2)):
+        kl = [math.fsum(math.exp(p) * (p - q) for p, q in zip(a, b)) for a, b in zip(rows["f32"], rows[kind])]
+        mean = sum(kl) / len(kl)
+        print(f"{kind}: KL {mean:.1e}")
+        assert 0 <= mean + 1e-9 and mean < most
