@@ -6,7 +6,7 @@
 
 Encoding of prose (README and docs) and code (this project's C and Python) in MB/s; texts of 1 MB of one kind in
 seconds; loading of tokenizer.json with a real vocabulary of 150,000 entries, made of a GGUF file (default: the shared
-ggml-vocab-qwen2.gguf), and of the GGUF itself. Medians; a figure is quoted with its rival's from the same run. Needs
+ggml-vocab-qwen2.gguf), of the GGUF itself, and of what the packed cache keeps. Medians; a figure is quoted with its rival's from the same run. Needs
 tokenizers and sentencepiece, as tools/setup.sh installs them."""
 import argparse
 import ctypes
@@ -15,6 +15,7 @@ import os
 import pathlib
 import statistics
 import struct
+import subprocess
 import sys
 import tempfile
 import time
@@ -125,7 +126,7 @@ def compare(ours, name, path, rounds):
     ours.close(handle)
 
 
-def loading(ours, gguf, rounds):
+def loading(ours, program, gguf, rounds):
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "tokenizer.json"
         path.write_text(real_json(gguf), encoding="utf-8")
@@ -135,14 +136,16 @@ def loading(ours, gguf, rounds):
             b.append(timed(lambda: Tokenizer.from_file(str(path))))
             c.append(timed(lambda: ours.close(ours.open(gguf))))
         mine, other, own = (1e3 * statistics.median(x) for x in (a, b, c))
-        print(f"{pathlib.Path(gguf).name}: tokenizer.json of {path.stat().st_size / 1e6:.1f} MB: {mine:.0f} ms, tokenizers {other:.0f} ms "
-              f"({other / mine:.1f}x); the GGUF {own:.0f} ms")
+        stored = subprocess.run([program, folder, str(rounds)], capture_output=True, text=True, check=True).stdout.split()[-1]
+        print(f"{pathlib.Path(gguf).name}: tokenizer.json of {path.stat().st_size / 1e6:.1f} MB: {mine:.1f} ms, tokenizers {other:.0f} ms "
+              f"({other / mine:.1f}x); the GGUF {own:.1f} ms; the packed cache {stored} ms")
         compare(ours, pathlib.Path(gguf).stem, path, rounds)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--library", default=ROOT / "build" / "libquantllm.so")
+    parser.add_argument("--load-program", default=ROOT / "build" / "tests" / "kernel" / "tokenizer_load")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--families", default="gpt2,llama3,deepseek-llm,tiny-aya,superbpe,llama2,gemma,t5,xlnet,unigram-whole,"
                                               "bert-uncased,wordlevel")
@@ -151,7 +154,7 @@ def main():
     args = parser.parse_args()
     ours = Ours(args.library)
     for gguf in args.files:
-        loading(ours, gguf, args.rounds)
+        loading(ours, args.load_program, gguf, args.rounds)
     with tempfile.TemporaryDirectory() as folder:
         for name in filter(None, args.families.split(",")):
             path = pathlib.Path(folder) / "tokenizer.json"

@@ -58,12 +58,14 @@ ql_model *cli_open_model(const char *path, const ql_model_options *options, bool
 }
 
 // What a piece of text, or with last the end, adds to the parts.
-static ql_code show_parts(cli_answer *answer, const char *text, size_t len, bool last, ql_error *err)
+static ql_code show_parts(cli_answer *answer, const char *text, size_t len, bool last, bool print, ql_error *err)
 {
     ql_answer_parts parts;
     ql_code code = ql_answer_feed(answer->parts, text, len, last, err);
     if (code != QL_OK)
         return code;
+    if (!print)
+        return QL_OK;
     ql_answer_get(answer->parts, &parts);
     cli_print_reasoning(parts.reasoning + answer->reasoning_shown, parts.reasoning_len - answer->reasoning_shown);
     answer->reasoning_shown = parts.reasoning_len;
@@ -85,7 +87,7 @@ static ql_code pump(ql_session *session, bool print, cli_answer *answer, ql_erro
             return QL_OK;
         cli_append(&answer->text, piece.text, piece.len);
         if (answer->parts)
-            code = show_parts(answer, piece.text, piece.len, false, err);
+            code = show_parts(answer, piece.text, piece.len, false, print, err);
         else if (print)
             cli_print_model(piece.text, piece.len);
         if (code != QL_OK)
@@ -102,14 +104,16 @@ ql_code cli_generate(ql_session *session, const ql_prompt *prompt, const ql_para
     answer->finish = QL_FINISH_NONE;
     answer->usage = (ql_usage){0};
     answer->content_shown = answer->reasoning_shown = 0;
+    ql_params with = *params;
+    with.keep_special = answer->parts; // some models mark reasoning by control tokens
     cli_signals_watch(session);
-    ql_code code = ql_generate(session, prompt, 1, params, err);
+    ql_code code = ql_generate(session, prompt, 1, &with, err);
     if (code == QL_OK) {
         if (cli_signal_pending()) // it came before there was something to cancel
             ql_cancel(session);
         code = pump(session, print, answer, err);
         if (answer->parts) // what was held back, also of an answer that broke off
-            show_parts(answer, "", 0, true, NULL);
+            show_parts(answer, "", 0, true, print, NULL);
         ql_session_get_usage(session, &answer->usage);
     }
     cli_signals_watch(NULL);

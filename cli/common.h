@@ -102,7 +102,7 @@ int cli_signal_pending(void);
 // ---- generation (answer.c) --------------------------------------------------------------------------------------
 
 typedef struct cli_answer {
-    cli_text text; // all that the model wrote
+    cli_text text; // all that the model wrote, with parts the text of control tokens too
     ql_finish finish;
     ql_usage usage;
     ql_answer *parts; // or NULL; takes the text apart: only content is printed, on a terminal reasoning too, dimmed

@@ -140,13 +140,25 @@ static json_t *seed_value(uint64_t seed)
     return seed <= INT64_MAX ? json_integer((json_int_t)seed) : json_string(text);
 }
 
+// Content and reasoning; what the model wrote is all content where it is not taken apart.
+static ql_answer_parts what_it_said(const cli_answer *answer)
+{
+    ql_answer_parts parts = {.content = answer->text.data ? answer->text.data : "", .content_len = answer->text.len,
+                             .reasoning = ""};
+    if (answer->parts)
+        ql_answer_get(answer->parts, &parts);
+    return parts;
+}
+
 static void print_json(const cli_answer *answer, const cli_options *options)
 {
     const ql_usage *usage = &answer->usage;
+    ql_answer_parts parts = what_it_said(answer);
     json_t *object = json_pack(
-        "{s:s, s:s%, s:s, s:o, s:{s:I, s:I, s:I, s:{s:I}, s:{s:I, s:I}}, s:{s:f, s:f}}", "model", options->model, "text",
-        answer->text.data ? answer->text.data : "", answer->text.len, "finish_reason", cli_finish_name(answer->finish),
-        "seed", seed_value(options->params.seed), "usage", "prompt_tokens", (json_int_t)usage->n_prompt,
+        "{s:s, s:s%, s:s%, s:s, s:o, s:{s:I, s:I, s:I, s:{s:I}, s:{s:I, s:I}}, s:{s:f, s:f}}", "model", options->model,
+        "text", parts.content, parts.content_len, "reasoning", parts.reasoning, parts.reasoning_len, "finish_reason",
+        cli_finish_name(answer->finish), "seed", seed_value(options->params.seed), "usage", "prompt_tokens",
+        (json_int_t)usage->n_prompt,
         "completion_tokens", (json_int_t)usage->n_new, "total_tokens", (json_int_t)(usage->n_prompt + usage->n_new),
         "prompt_tokens_details", "cached_tokens", (json_int_t)usage->n_prompt_cached, "completion_tokens_details",
         "accepted_prediction_tokens", (json_int_t)usage->n_accepted, "rejected_prediction_tokens",
@@ -177,9 +189,11 @@ static void print_timing(const cli_answer *answer, const ql_params *params)
 
 static int report(const cli_options *options, const cli_answer *answer)
 {
+    ql_answer_parts parts = what_it_said(answer);
+    size_t n = parts.content_len;
     if (options->json)
         print_json(answer, options);
-    else if (cli_is_terminal(STDOUT_FILENO) && answer->text.len && answer->text.data[answer->text.len - 1] != '\n')
+    else if (cli_is_terminal(STDOUT_FILENO) && (n ? parts.content[n - 1] != '\n' : parts.reasoning_len > 0))
         cli_print("\n", 1); // the shell's prompt begins on a line of its own; a pipe gets the text as it is
     if (options->verbose)
         print_timing(answer, &options->params);
@@ -195,7 +209,9 @@ static int answer_prompt(const cli_options *options, ql_model *model, const cli_
     ql_prompt prompt = {.text = text->data, .len = text->len, .no_parse_special = options->no_parse_special};
     int32_t *ids = NULL;
     ql_code code = QL_OK;
+    cli_answer answer = {0};
     if (options->chat) {
+        ql_model_info info;
         cli_conversation talk;
         cli_conversation_init(&talk);
         cli_conversation_set_system(&talk, options->system);
@@ -203,10 +219,12 @@ static int answer_prompt(const cli_options *options, ql_model *model, const cli_
         prompt = (ql_prompt){0};
         code = cli_conversation_ids(&talk, model, &ids, &prompt.n_ids, &err);
         prompt.ids = ids;
+        ql_model_get_info(model, &info);
+        if (code == QL_OK && !(answer.parts = cli_conversation_parts(&talk, model, info.chat_template, &err)))
+            code = err.code;
         cli_conversation_release(&talk);
     }
     ql_session *session = code == QL_OK ? ql_session_new(model, &err) : NULL;
-    cli_answer answer = {0};
     int status;
     if (session && cli_generate(session, &prompt, &options->params, !options->json, &answer, &err) == QL_OK)
         status = report(options, &answer);
@@ -214,6 +232,7 @@ static int answer_prompt(const cli_options *options, ql_model *model, const cli_
         status = cli_fail(&err);
     ql_session_free(session);
     ql_free(ids);
+    ql_answer_close(answer.parts);
     cli_release(&answer.text);
     return status;
 }

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Owns merging (byte-pair encoding): the table of merges and its use on one word. Must not know strings of a text.
 //
+// A pair and its rank fit one number of 64 bits for every vocabulary there is (17 or 18 bits a token, 20 a rank). The
+// table is half as large for it, and has to stay in a core's share of the cache.
+//
 // Words are short as a rule, and for those the next pair is found by looking at all. A word may also be 4 MB of one
 // letter: there pairs wait in a list for each rank, and a heap holds the ranks that have any. A heap of pairs would do
 // too, but sorts 4 million of them with a cache miss a step; lists are met in the order of the text.
@@ -13,56 +16,68 @@ enum { SHORT_WORD = 48 }; // symbols; both ways take about as long there
 
 // ---- the table
 
-static uint32_t pair_hash(int32_t left, int32_t right)
+static uint32_t bits_of(uint64_t n)
 {
-    uint64_t key = (uint64_t)(uint32_t)left << 32 | (uint32_t)right;
-    key *= 0x9e3779b97f4a7c15u;
-    key ^= key >> 32;
-    return (uint32_t)(key * 0xd6e8feb86659fd93u >> 32);
+    return n > 1 ? 64 - (uint32_t)__builtin_clzll(n - 1) : 1;
 }
 
-ql_code ql_merges_init(ql_merges *merges, size_t n, ql_error *err)
+ql_code ql_merges_init(ql_merges *merges, uint32_t n_vocab, size_t n, ql_error *err)
 {
-    uint64_t n_slots = 16;
-    while (n_slots < n + n / 2)
-        n_slots *= 2;
-    if (n > INT32_MAX || !(merges->slots = ql_table_new(n_slots * sizeof *merges->slots)))
-        return ql_fail_memory(err, n_slots * sizeof *merges->slots);
-    merges->mask = (uint32_t)(n_slots - 1);
-    return QL_OK;
+    *merges = (ql_merges){.token_bits = bits_of(n_vocab), .rank_bits = bits_of(n)};
+    if (n > INT32_MAX || 2 * merges->token_bits + merges->rank_bits > 63)
+        return ql_fail(err, QL_E_UNSUPPORTED, "%zu merges in a vocabulary of %u are too many", n, n_vocab);
+    merges->n = (uint32_t)n;
+    merges->n_slots = (uint32_t)(n + n / 2 + 1);
+    merges->slots = ql_table_new(merges->n_slots * sizeof *merges->slots);
+    merges->ids = malloc((n + 1) * sizeof *merges->ids);
+    return merges->slots && merges->ids ? QL_OK : ql_fail_memory(err, merges->n_slots * sizeof *merges->slots);
 }
 
-static ql_merge *merge_slot(const ql_merges *merges, int32_t left, int32_t right)
+void ql_merges_free(ql_merges *merges)
 {
-    for (uint32_t i = pair_hash(left, right) & merges->mask;; i = (i + 1) & merges->mask) {
-        ql_merge *slot = &merges->slots[i];
-        if (slot->left == QL_NO_ID || (slot->left == left && slot->right == right))
+    free(merges->slots);
+    free(merges->ids);
+    *merges = (ql_merges){0};
+}
+
+static uint64_t pair_key(const ql_merges *merges, int32_t left, int32_t right)
+{
+    return (uint64_t)(uint32_t)left << merges->token_bits | (uint32_t)right;
+}
+
+static uint64_t *first_slot(const ql_merges *merges, uint64_t key)
+{
+    uint64_t h = key * 0x9e3779b97f4a7c15u;
+    h = (h ^ h >> 32) * 0xd6e8feb86659fd93u >> 32;
+    return &merges->slots[h * merges->n_slots >> 32];
+}
+
+// The slot of a pair, or the free slot where it would go.
+static uint64_t *merge_slot(const ql_merges *merges, int32_t left, int32_t right)
+{
+    uint64_t key = pair_key(merges, left, right);
+    for (uint64_t *slot = first_slot(merges, key), *end = merges->slots + merges->n_slots;;) {
+        if (*slot == UINT64_MAX || *slot >> merges->rank_bits == key)
             return slot;
+        slot = slot + 1 < end ? slot + 1 : merges->slots;
     }
 }
 
 void ql_merges_put(ql_merges *merges, int32_t left, int32_t right, uint32_t rank, int32_t id)
 {
-    *merge_slot(merges, left, right) = (ql_merge){left, right, rank, id};
-    if (rank >= merges->n_ranks)
-        merges->n_ranks = rank + 1;
+    *merge_slot(merges, left, right) = pair_key(merges, left, right) << merges->rank_bits | rank;
+    merges->ids[rank] = id;
 }
 
 void ql_merges_prefetch(const ql_merges *merges, int32_t left, int32_t right)
 {
-    __builtin_prefetch(&merges->slots[pair_hash(left, right) & merges->mask], 1);
+    __builtin_prefetch(first_slot(merges, pair_key(merges, left, right)), 1);
 }
 
-const ql_merge *ql_merges_find(const ql_merges *merges, int32_t left, int32_t right)
+uint32_t ql_merges_find(const ql_merges *merges, int32_t left, int32_t right)
 {
-    const ql_merge *slot = merge_slot(merges, left, right);
-    return slot->left == QL_NO_ID ? NULL : slot;
-}
-
-static uint32_t pair_rank(const ql_merges *merges, int32_t left, int32_t right)
-{
-    const ql_merge *merge = ql_merges_find(merges, left, right);
-    return merge ? merge->rank : QL_NO_RANK;
+    uint64_t slot = *merge_slot(merges, left, right);
+    return slot == UINT64_MAX ? QL_NO_RANK : (uint32_t)(slot & (((uint64_t)1 << merges->rank_bits) - 1));
 }
 
 // ---- a word
@@ -95,7 +110,7 @@ static void merge_short(const ql_merges *merges, ql_word *word)
     int32_t *ids = word->ids;
     size_t n = word->n;
     for (size_t i = 0; i + 1 < n; i++)
-        ranks[i] = pair_rank(merges, ids[i], ids[i + 1]);
+        ranks[i] = ql_merges_find(merges, ids[i], ids[i + 1]);
     while (n > 1) {
         size_t at = 0;
         for (size_t i = 1; i + 1 < n; i++)
@@ -103,15 +118,15 @@ static void merge_short(const ql_merges *merges, ql_word *word)
                 at = i;
         if (ranks[at] == QL_NO_RANK)
             break;
-        ids[at] = ql_merges_find(merges, ids[at], ids[at + 1])->id;
+        ids[at] = merges->ids[ranks[at]];
         n--;
         memmove(ids + at + 1, ids + at + 2, (n - at - 1) * sizeof *ids);
         if (at + 1 < n) {
             memmove(ranks + at + 1, ranks + at + 2, (n - at - 2) * sizeof *ranks);
-            ranks[at] = pair_rank(merges, ids[at], ids[at + 1]);
+            ranks[at] = ql_merges_find(merges, ids[at], ids[at + 1]);
         }
         if (at > 0)
-            ranks[at - 1] = pair_rank(merges, ids[at - 1], ids[at]);
+            ranks[at - 1] = ql_merges_find(merges, ids[at - 1], ids[at]);
     }
     word->n = n;
 }
@@ -188,7 +203,7 @@ static void enter(long_word *w, uint32_t at)
     leave(w, at);
     if (s->next == NONE)
         return;
-    s->rank = pair_rank(w->merges, s->id, w->symbols[s->next].id);
+    s->rank = ql_merges_find(w->merges, s->id, w->symbols[s->next].id);
     if (s->rank == QL_NO_RANK)
         return;
     rank_list *list = &w->lists[s->rank];
@@ -209,7 +224,7 @@ static void merge_at(long_word *w, uint32_t at)
 {
     symbol *s = &w->symbols[at];
     uint32_t gone = s->next;
-    s->id = ql_merges_find(w->merges, s->id, w->symbols[gone].id)->id;
+    s->id = w->merges->ids[s->rank];
     leave(w, gone);
     s->next = w->symbols[gone].next;
     if (s->next != NONE)
@@ -237,7 +252,7 @@ static void merge_lists(long_word *w)
 // Room for n symbols and for the lists, which are empty before and after each word.
 static ql_code long_memory(const ql_merges *merges, ql_word *word, long_word *w, ql_error *err)
 {
-    size_t n = word->n, n_ranks = merges->n_ranks;
+    size_t n = word->n, n_ranks = merges->n;
     if (word->long_cap < n) {
         free(word->long_memory);
         word->long_cap = 0;

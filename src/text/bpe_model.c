@@ -4,6 +4,7 @@
 //
 // Its decision: where no merge of the vocabulary goes over two neighbouring characters, a piece is merged in two parts.
 // So a SentencePiece vocabulary, whose pieces are whole texts, merges words, and the result is the same.
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,90 +13,204 @@
 
 // ---- building ----
 
-// A merge on its way into the table. A vocabulary of 128,000 tokens and its merges do not fit the caches near a core,
-// so the steps of a batch are taken side by side: each asks for the memory of the next.
-enum { BATCH = 32 };
+// A merge as ids.
+typedef struct merge {
+    int32_t id[3]; // LEFT, RIGHT, BOTH
+} merge;
 enum { LEFT, RIGHT, BOTH };
+
+// A merge on its way to its ids. A vocabulary of 150,000 tokens does not fit the caches near a core, so the steps of a
+// batch are taken side by side: each asks for the memory of the next.
+enum { BATCH = 32 };
 typedef struct pending {
-    ql_str part[3];
-    uint32_t hash[3];
-    int32_t id[3];
+    ql_str part[3]; // BOTH: unless it was guessed
+    ql_vocab_probe probe[3];
+    int32_t *id;    // [3]
 } pending;
+
+// Short parts found lately: half of all are found here, and wait for no memory.
+enum { MEMO = 2048 };
+typedef struct known_part {
+    uint64_t key;
+    int32_t id;
+} known_part;
+
+// Some merges of a source, first to end, become ids.
+typedef struct finder {
+    const ql_tokenizer *t;
+    ql_pair_fn *read;
+    const void *source;
+    size_t first, end;
+    bool strict;
+    merge *merges;  // all of the source's
+    int32_t last;   // the token that the merge before made
+    size_t longest; // bytes of a pair
+    char *joined;   // [BATCH, longest]
+    pending batch[BATCH];
+    known_part memo[MEMO];
+    ql_error err;
+} finder;
+
+static known_part *memo_of(finder *f, uint64_t key)
+{
+    return &f->memo[key * 0x9e3779b97f4a7c15u >> 53]; // 11 bits: MEMO
+}
 
 static int shown(const ql_str *s) { return (int)(s->len < 100 ? s->len : 100); }
 
-static ql_code fail_merge(const ql_pair *pair, size_t i, const ql_str *part, const char *what, ql_error *err)
+static ql_code fail_merge(finder *f, const pending *p, size_t i, const ql_str *part, const char *what)
 {
-    return ql_fail(err, QL_E_FORMAT, "merges[%zu] \"%.*s %.*s\": \"%.*s\" %s", i, shown(&pair->left), pair->left.data,
-                   shown(&pair->right), pair->right.data, shown(part), part->data, what);
+    const ql_str *left = &p->part[LEFT], *right = &p->part[RIGHT];
+    return ql_fail(&f->err, QL_E_FORMAT, "merges[%zu] \"%.*s %.*s\": \"%.*s\" %s", i, shown(left), left->data, shown(right),
+                   right->data, shown(part), part->data, what);
 }
 
-// joined has room for both parts. next: the token behind the one before; trained vocabularies have tokens in the order of
-// their merges, so it is this merge's more often than not, and its text lies near.
-static ql_code prepare(const ql_tokenizer *t, const ql_pair *pair, size_t i, char *joined, int32_t *next, pending *p,
-                       ql_error *err)
+// Whether a token's text is the merge's left and right together; bare: right without continuing_subword_prefix.
+static bool spells(const ql_vocab *vocab, int32_t id, const pending *p, ql_str bare)
 {
-    size_t skip = t->prefix ? t->prefix_len : 0;
-    if (pair->right.len < skip)
-        return fail_merge(pair, i, &pair->right, "is shorter than continuing_subword_prefix", err);
-    memcpy(joined, pair->left.data, pair->left.len);
-    memcpy(joined + pair->left.len, pair->right.data + skip, pair->right.len - skip);
-    p->part[LEFT] = pair->left;
-    p->part[RIGHT] = pair->right;
-    p->part[BOTH] = (ql_str){joined, pair->left.len + pair->right.len - skip};
-    size_t len = 0;
-    const char *text = (uint32_t)*next < t->vocab.n ? ql_vocab_piece(&t->vocab, *next, &len) : NULL;
-    bool guessed = text && len == p->part[BOTH].len && memcmp(text, joined, len) == 0;
-    p->id[BOTH] = guessed ? *next : QL_NO_ID;
-    *next += guessed;
-    for (int k = 0; k < (guessed ? BOTH : 3); k++)
-        p->hash[k] = ql_vocab_prepare(&t->vocab, p->part[k].data, p->part[k].len);
+    size_t len, n = p->part[LEFT].len;
+    if ((uint32_t)id >= vocab->n)
+        return false;
+    const char *text = ql_vocab_piece(vocab, id, &len);
+    if (len != n + bare.len)
+        return false;
+    return ql_same_bytes(text, p->part[LEFT].data, n) && ql_same_bytes(text + n, bare.data, bare.len);
+}
+
+// Vocabularies have their tokens in the order of their merges, or all merges of a token side by side: so what a merge
+// makes is the token that the one before made or the next, more often than not.
+static int32_t guess(const finder *f, const pending *p, ql_str bare)
+{
+    const ql_vocab *vocab = &f->t->vocab;
+    if (spells(vocab, f->last + 1, p, bare))
+        return f->last + 1;
+    return f->last >= 0 && spells(vocab, f->last, p, bare) ? f->last : QL_NO_ID;
+}
+
+static ql_code prepare(finder *f, size_t i, pending *p, char *joined)
+{
+    const ql_vocab *vocab = &f->t->vocab;
+    size_t skip = f->t->prefix ? f->t->prefix_len : 0, n = p->part[LEFT].len;
+    if (p->part[RIGHT].len < skip)
+        return fail_merge(f, p, i, &p->part[RIGHT], "is shorter than continuing_subword_prefix");
+    ql_str bare = {p->part[RIGHT].data + skip, p->part[RIGHT].len - skip};
+    for (int k = LEFT; k < BOTH; k++) {
+        uint64_t key = ql_vocab_key(p->part[k].data, p->part[k].len);
+        const known_part *known = memo_of(f, key);
+        p->id[k] = known->key == key ? known->id : QL_NO_ID;
+        if (p->id[k] < 0)
+            p->probe[k] = ql_vocab_prepare(vocab, key);
+    }
+    p->id[BOTH] = guess(f, p, bare);
+    if (p->id[BOTH] >= 0) {
+        f->last = p->id[BOTH];
+        return QL_OK;
+    }
+    memcpy(joined, p->part[LEFT].data, n);
+    memcpy(joined + n, bare.data, bare.len);
+    p->part[BOTH] = (ql_str){joined, n + bare.len};
+    p->probe[BOTH] = ql_vocab_prepare(vocab, ql_vocab_key(joined, n + bare.len));
     return QL_OK;
 }
 
-// Merges first..first + n of the list.
-static ql_code put_batch(ql_tokenizer *t, const ql_pair *pairs, size_t first, size_t n, char *joined, size_t longest,
-                         int32_t *next, bool strict, ql_error *err)
+static ql_code find_tokens(finder *f, size_t i, pending *p)
 {
-    pending batch[BATCH];
-    for (size_t i = 0; i < n; i++)
-        QL_TRY(prepare(t, &pairs[i], first + i, joined + i * longest, next, &batch[i], err));
-    for (size_t i = 0; i < n; i++)
-        for (int k = 0; k < (batch[i].id[BOTH] >= 0 ? BOTH : 3); k++)
-            ql_vocab_approach(&t->vocab, batch[i].hash[k]);
-    for (size_t i = 0; i < n; i++) {
-        pending *p = &batch[i];
-        for (int k = 0; k < 3; k++) {
-            if (k < BOTH || p->id[BOTH] < 0)
-                p->id[k] = ql_vocab_find_prepared(&t->vocab, p->part[k].data, p->part[k].len, p->hash[k]);
-            if (p->id[k] < 0 || (strict && !ql_vocab_in_model(&t->vocab, p->id[k])))
-                return fail_merge(&pairs[i], first + i, &p->part[k], "is not in the vocabulary", err);
+    const ql_vocab *vocab = &f->t->vocab;
+    for (int k = 0; k < 3; k++) {
+        if (p->id[k] < 0) {
+            p->id[k] = ql_vocab_find_prepared(vocab, p->part[k].data, p->part[k].len, p->probe[k]);
+            if (p->part[k].len <= QL_SHORT)
+                *memo_of(f, p->probe[k].key) = (known_part){p->probe[k].key, p->id[k]};
         }
-        *next = p->id[BOTH] + 1;
-        ql_merges_prefetch(&t->merges, p->id[LEFT], p->id[RIGHT]);
+        if (p->id[k] < 0 || (f->strict && !ql_vocab_in_model(vocab, p->id[k])))
+            return fail_merge(f, p, i, &p->part[k], "is not in the vocabulary");
     }
-    for (size_t i = 0; i < n; i++) { // text never merges into a control token; of equal pairs the last counts
-        if (!ql_vocab_in_model(&t->vocab, batch[i].id[BOTH]))
-            continue;
-        ql_merges_put(&t->merges, batch[i].id[LEFT], batch[i].id[RIGHT], (uint32_t)(first + i), batch[i].id[BOTH]);
-        ql_bpe_note_join(t, batch[i].id[LEFT], batch[i].id[RIGHT]);
+    f->last = p->id[BOTH];
+    return QL_OK;
+}
+
+static ql_code find_merges(finder *f)
+{
+    for (size_t first = f->first; first < f->end; first += BATCH) {
+        size_t n = f->end - first < BATCH ? f->end - first : BATCH;
+        for (size_t i = 0; i < n; i++) {
+            pending *p = &f->batch[i];
+            p->id = f->merges[first + i].id;
+            QL_TRY(f->read(f->source, first + i, &p->part[LEFT], &p->part[RIGHT], &f->err));
+            QL_TRY(prepare(f, first + i, p, f->joined + i * f->longest));
+        }
+        for (size_t i = 0; i < n; i++)
+            for (int k = 0; k < 3; k++)
+                if (f->batch[i].id[k] < 0)
+                    ql_vocab_approach(&f->t->vocab, f->batch[i].probe[k]);
+        for (size_t i = 0; i < n; i++)
+            QL_TRY(find_tokens(f, first + i, &f->batch[i]));
     }
     return QL_OK;
 }
 
-ql_code ql_bpe_build(ql_tokenizer *t, const ql_pair *pairs, size_t n, bool strict, ql_error *err)
+static void *find_on_thread(void *arg)
 {
-    QL_TRY(ql_merges_init(&t->merges, n, err));
-    size_t longest = 1;
-    for (size_t i = 0; i < n; i++)
-        longest = pairs[i].left.len + pairs[i].right.len > longest ? pairs[i].left.len + pairs[i].right.len : longest;
-    int32_t next = 0;
-    char *joined = longest < SIZE_MAX / BATCH ? malloc(longest * BATCH) : NULL;
-    ql_code code = joined ? QL_OK : ql_fail_memory(err, longest);
-    for (size_t i = 0; code == QL_OK && i < n; i += BATCH)
-        code = put_batch(t, pairs + i, i, n - i < BATCH ? n - i : BATCH, joined, longest, &next, strict,
-                         err);
+    finder *f = arg;
+    f->err.code = find_merges(f);
+    return NULL;
+}
+
+// The first half on a thread, where there is one to be had.
+static ql_code find_halves(finder f[2], ql_error *err)
+{
+    pthread_t thread;
+    bool apart = f[0].end > f[0].first && pthread_create(&thread, NULL, find_on_thread, &f[0]) == 0;
+    if (!apart)
+        find_on_thread(&f[0]);
+    find_on_thread(&f[1]);
+    if (apart)
+        pthread_join(thread, NULL);
+    for (int k = 0; k < 2; k++)
+        if (f[k].err.code != QL_OK) {
+            if (err)
+                *err = f[k].err;
+            return f[k].err.code;
+        }
+    return QL_OK;
+}
+
+static void put_merges(ql_tokenizer *t, const merge *merges, size_t n)
+{
+    enum { AHEAD = 16 };
+    for (size_t i = 0; i < n + AHEAD; i++) {
+        if (i < n)
+            ql_merges_prefetch(&t->merges, merges[i].id[LEFT], merges[i].id[RIGHT]);
+        const int32_t *id = i < AHEAD ? NULL : merges[i - AHEAD].id;
+        if (!id || !ql_vocab_in_model(&t->vocab, id[BOTH]))
+            continue; // text never merges into a control token
+        ql_merges_put(&t->merges, id[LEFT], id[RIGHT], (uint32_t)(i - AHEAD), id[BOTH]); // of equal pairs the last counts
+        ql_bpe_note_join(t, id[LEFT], id[RIGHT]);
+    }
+}
+
+ql_code ql_bpe_build(ql_tokenizer *t, ql_pair_fn *read, const void *source, size_t n, size_t longest, bool strict,
+                     ql_error *err)
+{
+    enum { WORTH_A_THREAD = 20000 }; // about a millisecond
+    QL_TRY(ql_merges_init(&t->merges, t->vocab.n, n, err));
+    size_t half = n < WORTH_A_THREAD ? 0 : n / 2;
+    finder *f = calloc(2, sizeof *f);
+    merge *merges = malloc((n + 1) * sizeof *merges);
+    char *joined = longest < SIZE_MAX / BATCH / 4 ? malloc(2 * longest * BATCH + 1) : NULL;
+    ql_code code = f && merges && joined ? QL_OK : ql_fail_memory(err, n * sizeof *merges);
+    for (int k = 0; code == QL_OK && k < 2; k++) {
+        f[k] = (finder){.t = t, .read = read, .source = source, .first = k ? half : 0, .end = k ? n : half, .strict = strict,
+                        .merges = merges, .last = QL_NO_ID, .longest = longest, .joined = joined + (k ? longest * BATCH : 0)};
+        memset(f[k].memo, 0xff, sizeof f[k].memo);
+    }
+    if (code == QL_OK)
+        code = find_halves(f, err);
+    if (code == QL_OK)
+        put_merges(t, merges, n);
     free(joined);
+    free(merges);
+    free(f);
     return code;
 }
 

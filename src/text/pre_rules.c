@@ -48,6 +48,11 @@ static const char *const qwen35[] = {
     "(?i:" CONTRACTIONS ")|[^\\r\\n\\p{L}\\p{N}]?[\\p{L}\\p{M}]+|\\p{N}| ?[^\\s\\p{L}\\p{M}\\p{N}]+[\\r\\n]*" NEWLINES, NULL};
 static const char *const minicpm5[] = {"\\p{N}{1,3}", LLAMA3("\\p{N}+", NEWLINES), NULL};
 static const char *const laguna[] = {"[^\\n]+|[\\n]+", LLAMA3("\\p{N}", NEWLINES), NULL};
+static const char *const ufakzeka[] = { // no contractions: a Turkish suffix stays behind its apostrophe
+    "[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*" NEWLINES, NULL};
+static const char *const k2_horizon[] = { // zero-width joiners belong to words
+    "(?i:" CONTRACTIONS ")|[^\\r\\n\\p{L}\\p{N}]?(?:\\p{L}|\\p{M}|\\x{200c}|\\x{200d})+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+"
+    "[\\r\\n]*" NEWLINES, NULL};
 static const char *const seed_coder[] = {
     "(?i:" CONTRACTIONS ")|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1}| ?[^\\s\\p{L}\\p{N}\\r\\n]+" NEWLINES, NULL};
 static const char *const bailing[] = {
@@ -86,6 +91,7 @@ static const char *const deepseek_coder[] = {"[\\r\\n]", "\\s?\\p{L}+", "\\s?\\p
     "|\\s+(?!\\S)|\\s+"
 static const char *const deepseek_v3[] = {
     "\\p{N}{1,3}", "[" KANA "]+", DEEPSEEK3("[\\r\\n]*|\\s*[\\r\\n]+"), NULL};
+static const char *const spark[] = {"\\p{N}{1,3}", "[" KANA "]+", DEEPSEEK3("|[\\r\\n]"), "\\p{N}", NULL};
 static const char *const afmoe[] = {
     "\\d{1,3}(?=(?:\\d{3})*\\b)",
     "[\\x{4e00}-\\x{9fff}\\x{3400}-\\x{4dbf}\\x{f900}-\\x{faff}\\x{3040}-\\x{309f}\\x{30a0}-\\x{30ff}\\x{ff65}-\\x{ff9f}"
@@ -106,7 +112,9 @@ static const ql_pre_rule rules[] = {
     {.names = "mpt olmo", .patterns = gpt2, .nfc = true},
     {.names = "llama-bpe llama3 llama-v3 falcon3 falcon-h1 pixtral midm-2.0 lfm2 jina-v5-nano", .patterns = llama3,
      .ignore_merges = true, .add_bos = true},
-    {.names = "dbrx smaug-bpe glm4 chatglm-bpe", .patterns = llama3},
+    {.names = "dbrx smaug-bpe chatglm-bpe", .patterns = llama3},
+    {.names = "glm4 glm5", .patterns = llama3, .ignore_merges = true},
+    {.names = "k2-horizon", .patterns = k2_horizon},
     {.names = "jais-2", .patterns = jais2},
     {.names = "qwen2", .patterns = qwen2, .nfc = true},
     {.names = "qwen35", .patterns = qwen35, .nfc = true},
@@ -114,7 +122,8 @@ static const ql_pre_rule rules[] = {
     {.names = "smollm starcoder refact command-r codeshell exaone minerva-7b mellum2", .patterns = smollm},
     {.names = "deepseek-llm", .patterns = deepseek_llm},
     {.names = "deepseek-coder", .patterns = deepseek_coder},
-    {.names = "deepseek-v3 hunyuan-dense joyai-llm", .patterns = deepseek_v3},
+    {.names = "deepseek-v3 hunyuan-dense joyai-llm hy_v4", .patterns = deepseek_v3},
+    {.names = "spark2_5", .patterns = spark},
     {.names = "falcon", .patterns = falcon},
     {.names = "bloom poro-chat gpt3-finnish", .patterns = bloom},
     {.names = "viking", .patterns = viking},
@@ -125,6 +134,7 @@ static const ql_pre_rule rules[] = {
     {.names = "kimi-k2", .patterns = kimi_k2},
     {.names = "superbpe", .patterns = superbpe},
     {.names = "bailingmoe bailingmoe2 llada-moe", .patterns = bailing},
+    {.names = "ufakzeka", .patterns = ufakzeka},
     {.names = "seed-coder", .patterns = seed_coder},
     {.names = "chameleon", .patterns = chameleon, .add_bos = true},
     {.names = "exaone-moe", .patterns = exaone_moe},

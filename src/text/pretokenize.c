@@ -250,10 +250,21 @@ static ql_code fixed(const cutter *c, size_t stage, size_t size, const char *tex
     return QL_OK;
 }
 
+// One character is one piece, whatever matches it, unless matches are dropped: most pieces of a text of newlines or digits
+// are, and six patterns would look at each.
+static bool passes(const ql_pre_step *step, const char *text, size_t len)
+{
+    uint32_t cp;
+    return step->kind == QL_PRE_SPLIT && step->behavior != QL_PRE_REMOVED && len <= 4 &&
+           (len == 1 || ql_utf8_decode(text, len, &cp) == (int)len);
+}
+
 static ql_code cut(const cutter *c, size_t stage, const char *text, size_t len, bool at_start)
 {
     if (len == 0)
         return QL_OK;
+    while (stage < c->pre->n && passes(&c->pre->steps[stage], text, len))
+        stage++;
     if (stage == c->pre->n)
         return c->take(c->user, text, len, c->err);
     const ql_pre_step *step = &c->pre->steps[stage];

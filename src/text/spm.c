@@ -111,7 +111,7 @@ ql_code ql_spm_build(ql_tokenizer *t, const ql_num_array *scores, ql_error *err)
         if (!push_splits(&t->vocab, order[i].id, &list))
             code = ql_fail_memory(err, list.cap * 2 * sizeof *list.data);
     if (code == QL_OK)
-        code = ql_merges_init(&t->merges, list.n, err);
+        code = ql_merges_init(&t->merges, t->vocab.n, list.n, err);
     for (size_t i = 0; code == QL_OK && i < list.n; i++) {
         ql_merges_put(&t->merges, list.data[i].left, list.data[i].right, (uint32_t)i, list.data[i].id);
         ql_bpe_note_join(t, list.data[i].left, list.data[i].right);

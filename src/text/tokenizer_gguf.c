@@ -175,9 +175,11 @@ static ql_code find_added(reader *r)
         n = 0;
         for (uint32_t id = 0; id < vocab->n; id++) {
             size_t len;
-            const char *text = ql_vocab_piece(vocab, (int32_t)id, &len);
             unsigned type = ql_vocab_kind(vocab, (int32_t)id);
-            if (len == 0 || (type != QL_TOKEN_CONTROL && type != QL_TOKEN_UNKNOWN && type != QL_TOKEN_USER_DEFINED))
+            if (type != QL_TOKEN_CONTROL && type != QL_TOKEN_UNKNOWN && type != QL_TOKEN_USER_DEFINED)
+                continue;
+            const char *text = ql_vocab_piece(vocab, (int32_t)id, &len);
+            if (len == 0)
                 continue;
             if (pass) {
                 memcpy(blob + at, text, len);
@@ -280,28 +282,27 @@ static ql_code fill_bytes(reader *r)
 }
 
 // "left right", split at the first space after the first byte.
+static ql_code split_merge(const void *source, size_t i, ql_str *left, ql_str *right, ql_error *err)
+{
+    const ql_str *m = &((const ql_str_array *)source)->items[i];
+    const char *space = m->len > 1 ? memchr(m->data + 1, ' ', m->len - 1) : NULL;
+    size_t n = space ? (size_t)(space - m->data) : 0;
+    if (!space || n + 1 == m->len)
+        return ql_fail(err, QL_E_FORMAT, "merges[%zu] \"%.*s\": must be two pieces and one space", i,
+                       (int)(m->len < 100 ? m->len : 100), m->data);
+    *left = (ql_str){m->data, n};
+    *right = (ql_str){space + 1, m->len - n - 1};
+    return QL_OK;
+}
+
 static ql_code read_merges(reader *r)
 {
     ql_str_array merges = {0};
     QL_TRY(ql_source_get_str_array(r->source, "tokenizer.ggml.merges", true, &merges, r->err));
-    ql_pair *pairs = malloc((merges.n + 1) * sizeof *pairs);
-    if (!pairs)
-        return ql_fail_memory(r->err, merges.n * sizeof *pairs);
-    ql_code code = QL_OK;
-    for (size_t i = 0; code == QL_OK && i < merges.n; i++) {
-        const ql_str *m = &merges.items[i];
-        const char *space = m->len > 1 ? memchr(m->data + 1, ' ', m->len - 1) : NULL;
-        size_t n = space ? (size_t)(space - m->data) : 0;
-        if (!space || n + 1 == m->len)
-            code = ql_fail(r->err, QL_E_FORMAT, "merges[%zu] \"%.*s\": must be two pieces and one space", i,
-                           (int)(m->len < 100 ? m->len : 100), m->data);
-        else
-            pairs[i] = (ql_pair){{m->data, n}, {space + 1, m->len - n - 1}};
-    }
-    if (code == QL_OK)
-        code = ql_bpe_build(r->t, pairs, merges.n, false, r->err);
-    free(pairs);
-    return code;
+    size_t longest = 0;
+    for (size_t i = 0; i < merges.n; i++)
+        longest = merges.items[i].len > longest ? merges.items[i].len : longest;
+    return ql_bpe_build(r->t, split_merge, &merges, merges.n, longest, false, r->err);
 }
 
 static ql_code joins_new(reader *r)

@@ -8,6 +8,8 @@
 #ifndef QL_TEXT_TOKENIZER_IMPL_H
 #define QL_TEXT_TOKENIZER_IMPL_H
 
+#include <string.h>
+
 #include "text/decode.h"
 #include "text/pretokenize.h"
 #include "text/tokenizer.h"
@@ -29,14 +31,13 @@ enum {
 #define QL_META "\xe2\x96\x81" // U+2581, what SentencePiece stores for a space
 
 typedef struct ql_vocab_slot {
-    uint32_t hash;
-    uint32_t id;      // UINT32_MAX: free
-    uint32_t at, len; // of the piece: a look at the strings costs one wait for memory, not two
+    uint32_t key[2]; // see tokenizer_vocab.c; not one number, which would make a slot 16 bytes
+    uint32_t id;     // UINT32_MAX: free
 } ql_vocab_slot;
 
 typedef struct ql_vocab {
     uint32_t n;
-    uint32_t mask;        // slots - 1
+    uint32_t n_slots;
     uint32_t longest;     // piece, in bytes
     uint8_t *type;        // [n]
     uint32_t *piece_at;   // [n + 1], each piece with a NUL after it
@@ -44,17 +45,12 @@ typedef struct ql_vocab {
     ql_vocab_slot *slots; // by piece; empty pieces are not in it
 } ql_vocab;
 
-// One pair of neighbours that merges. The rank is unique to the pair; the lowest merges first.
-typedef struct ql_merge {
-    int32_t left, right; // left QL_NO_ID: free
-    uint32_t rank;
-    int32_t id;
-} ql_merge;
-
+// Pairs of neighbours that merge. The rank is unique to the pair; the lowest merges first.
 typedef struct ql_merges {
-    ql_merge *slots;
-    uint32_t mask;
-    uint32_t n_ranks; // all ranks are below
+    uint64_t *slots; // left, right and rank in one number; UINT64_MAX: free
+    int32_t *ids;    // [n] what the merge of each rank makes
+    uint32_t n_slots, n;
+    uint32_t token_bits, rank_bits;
 } ql_merges;
 
 // All tokens of a Unigram model as a tree of bytes: the children of node i are nodes first[i] to first[i + 1].
@@ -134,6 +130,37 @@ ql_code ql_tokenizer_find_eog(ql_tokenizer *t, const int32_t *ids, size_t n, ql_
 
 // ---- tokenizer_vocab.c
 
+// Up to 8 bytes as a number, zeros behind them. Loads that overlap, since a copy of unknown length would be a call.
+enum { QL_SHORT = 7 }; // bytes that a slot holds
+static inline uint64_t ql_short_key(const char *s, size_t len)
+{
+    uint32_t low, high;
+    if (len >= 4) {
+        memcpy(&low, s, 4);
+        memcpy(&high, s + len - 4, 4);
+        return low | (uint64_t)high << 8 * (len - 4);
+    }
+    const uint8_t *u = (const uint8_t *)s;
+    return len ? u[0] | (uint64_t)u[len / 2] << 8 * (len / 2) | (uint64_t)u[len - 1] << 8 * (len - 1) : 0;
+}
+
+// Whether memcmp() gives 0, without a call: most texts have a few bytes.
+static inline bool ql_same_bytes(const char *a, const char *b, size_t n)
+{
+    uint64_t x, y;
+    if (n <= sizeof x)
+        return ql_short_key(a, n) == ql_short_key(b, n);
+    for (size_t i = 0; i + 8 < n; i += 8) {
+        memcpy(&x, a + i, 8);
+        memcpy(&y, b + i, 8);
+        if (x != y)
+            return false;
+    }
+    memcpy(&x, a + n - 8, 8);
+    memcpy(&y, b + n - 8, 8);
+    return x == y;
+}
+
 // Copies tokens; types is [n] or NULL for all normal. Two tokens of one text: refused as ids of `what`, or the first or
 // the last is found.
 typedef enum ql_vocab_doubles { QL_VOCAB_UNIQUE, QL_VOCAB_FIRST, QL_VOCAB_LAST } ql_vocab_doubles;
@@ -144,21 +171,32 @@ void *ql_table_new(size_t bytes);
 void ql_vocab_free(ql_vocab *vocab);
 int32_t ql_vocab_find(const ql_vocab *vocab, const char *piece, size_t len); // QL_NO_ID: not there
 int32_t ql_vocab_find_model(const ql_vocab *vocab, const char *piece, size_t len); // tokens that the model knows
-// The same in steps, with a hint to the cache in the first two: for lookups that can be known some time before.
-uint32_t ql_vocab_prepare(const ql_vocab *vocab, const char *piece, size_t len);
-void ql_vocab_approach(const ql_vocab *vocab, uint32_t prepared);
-int32_t ql_vocab_find_prepared(const ql_vocab *vocab, const char *piece, size_t len, uint32_t prepared);
-const char *ql_vocab_piece(const ql_vocab *vocab, int32_t id, size_t *len);
+// What a slot holds of a piece: up to QL_SHORT bytes and their number, or a hash with the highest bit set.
+uint64_t ql_vocab_key(const char *piece, size_t len);
+// Finding in three steps, with a hint to the cache in the first two: for lookups that can be known some time before.
+typedef struct ql_vocab_probe {
+    uint64_t key;
+    uint32_t slot;
+} ql_vocab_probe;
+ql_vocab_probe ql_vocab_prepare(const ql_vocab *vocab, uint64_t key);
+void ql_vocab_approach(const ql_vocab *vocab, ql_vocab_probe probe);
+int32_t ql_vocab_find_prepared(const ql_vocab *vocab, const char *piece, size_t len, ql_vocab_probe probe);
+static inline const char *ql_vocab_piece(const ql_vocab *vocab, int32_t id, size_t *len)
+{
+    *len = vocab->piece_at[id + 1] - vocab->piece_at[id] - 1;
+    return vocab->pieces + vocab->piece_at[id];
+}
 static inline unsigned ql_vocab_kind(const ql_vocab *vocab, int32_t id) { return vocab->type[id] & QL_TOKEN_KIND; }
 static inline bool ql_vocab_in_model(const ql_vocab *vocab, int32_t id) { return !(vocab->type[id] & QL_TOKEN_OUTSIDE); }
 int ql_byte_of_piece(const char *piece, size_t len); // <0xNN> in upper case; -1: not that
 
 // ---- bpe.c
 
-ql_code ql_merges_init(ql_merges *merges, size_t n, ql_error *err); // room for n
+ql_code ql_merges_init(ql_merges *merges, uint32_t n_vocab, size_t n, ql_error *err); // room for ranks below n
 void ql_merges_put(ql_merges *merges, int32_t left, int32_t right, uint32_t rank, int32_t id);
 void ql_merges_prefetch(const ql_merges *merges, int32_t left, int32_t right); // before put or find
-const ql_merge *ql_merges_find(const ql_merges *merges, int32_t left, int32_t right); // NULL: none
+uint32_t ql_merges_find(const ql_merges *merges, int32_t left, int32_t right); // the rank; QL_NO_RANK: none
+void ql_merges_free(ql_merges *merges);
 
 // Memory of one word, reused from word to word. A zeroed struct is empty.
 typedef struct ql_word {
@@ -190,11 +228,11 @@ ql_code ql_coder_push(ql_coder *coder, int32_t id, ql_error *err);
 // A piece without tokens: the bytes that spell it or the unknown token. QL_E_ARGUMENT: neither exists.
 ql_code ql_coder_push_unknown(ql_coder *coder, const char *piece, size_t len, ql_error *err);
 
-// bpe_model.c. Merges of a source, in their order; strict: all tokens must be of the model, as in tokenizer.json.
-typedef struct ql_pair {
-    ql_str left, right;
-} ql_pair;
-ql_code ql_bpe_build(ql_tokenizer *t, const ql_pair *pairs, size_t n, bool strict, ql_error *err);
+// bpe_model.c. Merges of a source, n in their order: read() gives the i-th, asked for once each, from the first on. longest:
+// the most bytes that both parts of one have. strict: all tokens must be of the model, as in tokenizer.json.
+typedef ql_code ql_pair_fn(const void *source, size_t i, ql_str *left, ql_str *right, ql_error *err);
+ql_code ql_bpe_build(ql_tokenizer *t, ql_pair_fn *read, const void *source, size_t n, size_t longest, bool strict,
+                     ql_error *err);
 ql_code ql_bpe_encode(ql_coder *coder, const char *piece, size_t len, ql_error *err);
 // Fills byte_id and ascii_id from the vocabulary.
 void ql_bpe_find_symbols(ql_tokenizer *t);

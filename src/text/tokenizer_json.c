@@ -15,6 +15,10 @@ typedef struct entry {
     uint32_t id;
 } entry;
 
+typedef struct pair {
+    ql_str left, right;
+} pair;
+
 typedef struct reader {
     ql_scan scan;
     ql_tokenizer *t;
@@ -22,7 +26,7 @@ typedef struct reader {
     entry *vocab; // [n_vocab, cap_vocab] in the file's order
     double *scores; // [cap_vocab] of a Unigram model, NULL otherwise
     size_t n_vocab, cap_vocab;
-    ql_pair *merges;
+    pair *merges;
     size_t n_merges, cap_merges;
     bool has_vocab, is_list, has_merges;
     ql_buf rules;   // {"key":value, ..., "model":{...}}
@@ -114,14 +118,14 @@ static ql_code scan_scored_vocab(reader *r)
 }
 
 // "left right" with one space.
-static ql_code split_merge(reader *r, ql_str text, ql_pair *pair)
+static ql_code split_merge(reader *r, ql_str text, pair *out)
 {
     const char *space = memchr(text.data, ' ', text.len);
     size_t n = space ? (size_t)(space - text.data) : 0;
     if (!space || memchr(space + 1, ' ', text.len - n - 1))
         return ql_fail(r->err, QL_E_FORMAT, "model: merges[%zu] \"%.*s\": must be two pieces and one space", r->n_merges,
                        (int)(text.len < 100 ? text.len : 100), text.data);
-    *pair = (ql_pair){{text.data, n}, {space + 1, text.len - n - 1}};
+    *out = (pair){{text.data, n}, {space + 1, text.len - n - 1}};
     return QL_OK;
 }
 
@@ -137,16 +141,16 @@ static ql_code scan_merges(reader *r)
             return QL_OK;
         if (r->n_merges == r->cap_merges && !grow((void **)&r->merges, &r->cap_merges, sizeof *r->merges))
             return ql_fail_memory(r->err, r->cap_merges * 2 * sizeof *r->merges);
-        ql_pair *pair = &r->merges[r->n_merges];
+        pair *out = &r->merges[r->n_merges];
         if (ql_scan_peek(&r->scan) == '[') {
             QL_TRY(ql_scan_open(&r->scan, '['));
-            QL_TRY(ql_scan_string(&r->scan, &pair->left));
+            QL_TRY(ql_scan_string(&r->scan, &out->left));
             QL_TRY(scan_comma(r));
-            QL_TRY(ql_scan_string(&r->scan, &pair->right));
+            QL_TRY(ql_scan_string(&r->scan, &out->right));
             QL_TRY(scan_tuple_end(r));
         } else {
             QL_TRY(ql_scan_string(&r->scan, &text));
-            QL_TRY(split_merge(r, text, pair));
+            QL_TRY(split_merge(r, text, out));
         }
         r->n_merges++;
     }
@@ -463,6 +467,25 @@ ql_code ql_json_components(const json_t *root, ql_tokenizer *t, ql_error *err)
     return QL_OK;
 }
 
+static ql_code merge_at(const void *source, size_t i, ql_str *left, ql_str *right, ql_error *err)
+{
+    const pair *p = &((const reader *)source)->merges[i];
+    (void)err;
+    *left = p->left;
+    *right = p->right;
+    return QL_OK;
+}
+
+static ql_code build_merges(reader *r)
+{
+    size_t longest = 0;
+    for (size_t i = 0; i < r->n_merges; i++) {
+        size_t n = r->merges[i].left.len + r->merges[i].right.len;
+        longest = n > longest ? n : longest;
+    }
+    return in("model", ql_bpe_build(r->t, merge_at, r, r->n_merges, longest, true, r->err), r->err);
+}
+
 static ql_code build_tables(reader *r)
 {
     ql_tokenizer *t = r->t;
@@ -476,7 +499,7 @@ static ql_code build_tables(reader *r)
         return QL_OK;
     if (!t->bytes && !t->prefix && !t->suffix && !(t->joins = calloc(QL_JOINS, 1)))
         return ql_fail_memory(r->err, QL_JOINS);
-    return in("model", ql_bpe_build(t, r->merges, r->n_merges, true, r->err), r->err);
+    return build_merges(r);
 }
 
 // ---- all of it ----

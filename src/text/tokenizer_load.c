@@ -11,7 +11,7 @@ void ql_tokenizer_free(ql_tokenizer *t)
         return;
     if (!t->store) { // else the tables lie in it
         ql_vocab_free(&t->vocab);
-        free(t->merges.slots);
+        ql_merges_free(&t->merges);
         free(t->joins);
         free(t->trie.first);
         free(t->trie.label);

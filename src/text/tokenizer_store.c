@@ -11,14 +11,15 @@
 #include "base/check.h"
 #include "text/tokenizer_json.h"
 
-enum { VERSION = 1, N_PARTS = 11, ALIGN = 64 };
+enum { VERSION = 2, N_PARTS = 12, ALIGN = 64 };
 
 typedef struct stored_head {
     char magic[8];
     uint32_t version, model;
     uint64_t sum; // of all that follows this member
     uint64_t bytes;
-    uint32_t n_vocab, vocab_mask, longest, merges_mask, n_ranks, n_trie, has_joins, slot_bytes;
+    uint32_t n_vocab, vocab_slots, longest, n_trie, has_joins, slot_bytes;
+    uint32_t n_merges, merge_slots, token_bits, rank_bits;
     uint64_t rules_bytes;
     double unk_score;
     uint64_t at[N_PARTS]; // of each part; 0: absent
@@ -35,15 +36,16 @@ typedef struct part {
 // The parts of a tokenizer with the numbers that head holds. The order is the file's.
 static void list_parts(ql_tokenizer *t, const stored_head *head, part parts[N_PARTS])
 {
-    uint64_t n = head->n_vocab, slots = (uint64_t)head->vocab_mask + 1, merges = (uint64_t)head->merges_mask + 1;
-    uint64_t trie = head->n_trie;
+    uint64_t n = head->n_vocab, trie = head->n_trie;
+    bool bpe = t->model == QL_MODEL_BPE;
     const part all[N_PARTS] = {
         {(void **)&t->rules, head->rules_bytes + 1},
         {(void **)&t->vocab.type, n},
         {(void **)&t->vocab.piece_at, (n + 1) * sizeof(uint32_t)},
         {(void **)&t->vocab.pieces, 0}, // known once piece_at is there
-        {(void **)&t->vocab.slots, slots * sizeof(ql_vocab_slot)},
-        {(void **)&t->merges.slots, t->model == QL_MODEL_BPE ? merges * sizeof(ql_merge) : 0},
+        {(void **)&t->vocab.slots, head->vocab_slots * sizeof(ql_vocab_slot)},
+        {(void **)&t->merges.slots, bpe ? head->merge_slots * sizeof(uint64_t) : 0},
+        {(void **)&t->merges.ids, bpe ? head->n_merges * sizeof(int32_t) : 0},
         {(void **)&t->joins, head->has_joins ? QL_JOINS : 0},
         {(void **)&t->trie.first, trie ? (trie + 1) * sizeof(uint32_t) : 0},
         {(void **)&t->trie.label, trie},
@@ -78,8 +80,9 @@ ql_code ql_tokenizer_store(const ql_tokenizer *t, ql_buf *out, ql_error *err)
     if (!t->rules)
         return ql_fail(err, QL_E_UNSUPPORTED, "only a tokenizer that was read from tokenizer.json can be stored");
     stored_head head = {.version = VERSION, .model = (uint32_t)t->model, .n_vocab = t->vocab.n,
-                        .vocab_mask = t->vocab.mask, .longest = t->vocab.longest, .merges_mask = t->merges.mask,
-                        .n_ranks = t->merges.n_ranks, .n_trie = t->trie.n, .has_joins = t->joins != NULL,
+                        .vocab_slots = t->vocab.n_slots, .longest = t->vocab.longest, .n_merges = t->merges.n,
+                        .merge_slots = t->merges.n_slots, .token_bits = t->merges.token_bits,
+                        .rank_bits = t->merges.rank_bits, .n_trie = t->trie.n, .has_joins = t->joins != NULL,
                         .slot_bytes = sizeof(ql_vocab_slot), .rules_bytes = t->rules_len, .unk_score = t->unk_score};
     memcpy(head.magic, magic, sizeof magic);
     part parts[N_PARTS];
@@ -136,10 +139,12 @@ static ql_code place_tables(ql_tokenizer *t, const stored_head *head, ql_error *
             *parts[i].pointer = base + head->at[i];
     }
     t->vocab.n = head->n_vocab;
-    t->vocab.mask = head->vocab_mask;
+    t->vocab.n_slots = head->vocab_slots;
     t->vocab.longest = head->longest;
-    t->merges.mask = head->merges_mask;
-    t->merges.n_ranks = head->n_ranks;
+    t->merges.n = head->n_merges;
+    t->merges.n_slots = head->merge_slots;
+    t->merges.token_bits = head->token_bits;
+    t->merges.rank_bits = head->rank_bits;
     t->trie.n = head->n_trie;
     t->unk_score = head->unk_score;
     return QL_OK;

@@ -139,25 +139,64 @@ static void offer(place *to, double score, size_t from, int32_t id)
         *to = (place){score, (uint32_t)from, id};
 }
 
+// The tokens that begin at a place. In a run of one character they are the same from place to place, and there may be many
+// of them (a vocabulary has one for each number of spaces), so those of the last walk are kept.
+enum { MAX_KEPT = 64 };
+typedef struct walk {
+    const char *text;
+    size_t read; // bytes of it that were looked at; 0: can not be used again
+    uint32_t n;
+    uint32_t len[MAX_KEPT];
+    int32_t id[MAX_KEPT];
+} walk;
+
+// Offers the tokens that begin at s, which is the text from `at` on; whether one has n bytes.
+static bool find_tokens(const ql_tokenizer *t, place *from, size_t at, const char *s, size_t len, size_t n, walk *w)
+{
+    uint32_t node = 0;
+    size_t i = 0;
+    bool single = false;
+    w->text = s;
+    w->n = 0;
+    for (; i < len && (node = child(&t->trie, node, (uint8_t)s[i])); i++) {
+        int32_t id = t->trie.id[node];
+        if (id < 0)
+            continue;
+        offer(&from[i + 1], t->scores[id] + from->score, at, id);
+        single = single || i + 1 == n;
+        if (w->n < MAX_KEPT) {
+            w->len[w->n] = (uint32_t)i + 1;
+            w->id[w->n] = id;
+        }
+        w->n++;
+    }
+    w->read = i < len && w->n <= MAX_KEPT ? i + 1 : 0;
+    return single;
+}
+
+// The same by the last walk.
+static bool offer_kept(const ql_tokenizer *t, place *from, size_t at, size_t n, const walk *w)
+{
+    bool single = false;
+    for (uint32_t k = 0; k < w->n; k++) {
+        offer(&from[w->len[k]], t->scores[w->id[k]] + from->score, at, w->id[k]);
+        single = single || w->len[k] == n;
+    }
+    return single;
+}
+
 static ql_code find_path(const ql_tokenizer *t, place *path, const char *s, size_t len, ql_error *err)
 {
+    walk w = {0};
     path[0].score = 0;
     for (size_t i = 1; i <= len; i++)
         path[i].from = NONE;
     for (size_t at = 0, n; at < len; at += n) {
-        uint32_t cp, node = 0;
+        uint32_t cp;
         int used = (uint8_t)s[at] < 0x80 ? 1 : ql_utf8_decode(s + at, len - at, &cp);
         n = used > 0 ? (size_t)used : 1;
-        bool single = false;
-        for (size_t i = at; i < len && (node = child(&t->trie, node, (uint8_t)s[i]));) {
-            i++;
-            int32_t id = t->trie.id[node];
-            if (id < 0)
-                continue;
-            offer(&path[i], t->scores[id] + path[at].score, at, id);
-            single = single || i - at == n;
-        }
-        if (single)
+        bool kept = w.read && w.read <= len - at && memcmp(s + at, w.text, w.read) == 0;
+        if (kept ? offer_kept(t, &path[at], at, n, &w) : find_tokens(t, &path[at], at, s + at, len - at, n, &w))
             continue;
         if (t->model_unk < 0)
             return ql_fail(err, QL_E_ARGUMENT, "the vocabulary has no token for \"%.*s\", and no unknown token",

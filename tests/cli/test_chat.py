@@ -9,6 +9,7 @@ import pytest
 
 import conftest
 from conftest import error_line
+from make_tiny import vocabulary as make_tiny_vocabulary
 from terminal import CTRL_C, CTRL_D, ENTER, PASTE_BEGIN, PASTE_END, UP, Terminal
 
 SHORT = ["--greedy", "--repetition-penalty", "1", "--max-new-tokens", "6", "-q"]
@@ -454,7 +455,32 @@ def thinking(tmp_path_factory):
 def test_reasoning_is_not_the_answer(command, tiny, thinking):
     options = ["--chat-template", thinking, *conftest.always(ord("a")), "--max-new-tokens", "3", "-q"]
     assert command("chat", tiny, *options, input=b"Hello\n").stdout == b"\n"
-    assert command("run", tiny, "Hello", "--chat", *options).stdout == b"aaa"  # run prints what the model wrote
+    assert command("run", tiny, "Hello", "--chat", *options).stdout == b""
+    value = json.loads(command("run", tiny, "Hello", "--chat", "--json", *options).stdout)
+    assert (value["text"], value["reasoning"]) == ("", "aaa")
+    assert command("run", tiny, "Hello", *options).stdout == b"aaa"  # no chat: what the model wrote
+
+
+def test_reasoning_between_control_tokens(command, make_tiny, thinking, tmp_path):
+    """The model says one after the other: the repetition penalty halves the logit of what was said."""
+    model = make_tiny("control.gguf", "--template", thinking, "--control", "<think>", "--control", "</think>")
+    tokens, types = make_tiny_vocabulary(["<think>", "</think>"])
+    end = tokens.index("</think>")
+    assert types[end] == 3
+    bias = {conftest.FIRST_BYTE + ord("a"): 10000, end: 9000, conftest.FIRST_BYTE + ord("b"): 8000}
+    options = ["--greedy", "--repetition-penalty", "2", "--max-new-tokens", "4", "-q",
+               *(x for i, b in bias.items() for x in ("--logit-bias", f"{i}={b}"))]
+    assert command("run", model, "Hello", "--chat", *options).stdout == b"ba"
+    assert command("chat", model, *options, input=b"Hello\n").stdout == b"ba\n"
+    value = json.loads(command("run", model, "Hello", "--chat", "--json", *options).stdout)
+    assert (value["text"], value["reasoning"]) == ("ba", "a")
+    with Terminal(command.argv("chat", model, *options[:-7], *options[-6:])) as screen:
+        screen.expect(rb">>> ")
+        ask(screen, "Hello")
+        saved = messages(screen, tmp_path / "a.json")
+        screen.send(CTRL_D)
+        assert screen.wait() == 0
+    assert saved[1] == {"role": "assistant", "content": "ba", "reasoning_content": "a"}
 
 
 def test_reasoning_on_a_terminal(command, tiny, thinking, tmp_path):

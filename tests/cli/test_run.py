@@ -2,6 +2,7 @@
 """quantllm run: where the prompt comes from, what is on standard output, how it ends."""
 import fcntl
 import json
+import re
 import os
 import select
 import signal
@@ -121,7 +122,8 @@ def test_chat_uses_the_template(command, tiny, template_file):
     chat = answer(command, tiny, "Hello", "--chat", *GREEDY)
     assert raw == chat
     raw = answer(command, tiny, "system: Be kind.\nuser: Hello\nassistant:", *GREEDY)
-    assert raw == answer(command, tiny, "Hello", "--system", "Be kind.", *GREEDY)
+    chat = answer(command, tiny, "Hello", "--system", "Be kind.", *GREEDY)
+    assert raw == re.sub(rb"<\|unused_\d+\|>", b"", chat)  # control tokens have their text where an answer is taken apart
 
 
 def test_chat_without_a_template(command, tiny_without_template, template_file):

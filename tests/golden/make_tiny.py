@@ -115,9 +115,10 @@ def byte_pieces():
     return [pieces[b] for b in range(256)]
 
 
-def vocabulary():
+def vocabulary(control=()):
     tokens = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"] + byte_pieces() + [m.replace(" ", "") for m in MERGES]
-    types = [3, 3, 3] + [1] * (len(tokens) - 3)
+    types = [3, 3, 3] + [1] * (len(tokens) - 3) + [3] * len(control)
+    tokens += control
     while len(tokens) % 16:
         tokens.append(f"<|unused_{len(tokens)}|>")
         types.append(3)
@@ -125,7 +126,7 @@ def vocabulary():
 
 
 def metadata(options):
-    tokens, types = vocabulary()
+    tokens, types = vocabulary(options.control)
     kvs = [Kv("general.architecture", STR, "llama"), Kv("general.name", STR, "tiny"),
            Kv("general.quantization_version", U32, 2), Kv("general.alignment", U32, 32),
            Kv("llama.context_length", U32, options.context), Kv("llama.embedding_length", U32, EMBD),
@@ -279,6 +280,7 @@ def main():
     parser.add_argument("--rope", default="none", choices=["none", "linear", "yarn", "longrope"])
     parser.add_argument("--factors", action="store_true", help="rope_freqs.weight, as Llama 3 has")
     parser.add_argument("--biases", action="store_true")
+    parser.add_argument("--control", action="append", default=[], metavar="TEXT", help="one more control token")
     parser.add_argument("--untied", action="store_true", help="an output matrix of its own")
     parser.add_argument("--bad", type=int, choices=range(1, 40), metavar="NN")
     options = parser.parse_args()

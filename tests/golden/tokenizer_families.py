@@ -45,6 +45,9 @@ DEEPSEEK3 = [r"\p{N}{1,3}", f"[{KANA}]+",
              r"""| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"""]
 DEEPSEEK_LLM = ["[\r\n]", r"\s?[A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓͰ-ͳͶͷΑ-ΡΣ-ϵЀ-ҁҊ-ԯԱ-ՖᎠ-Ᏽ]+", r"\s?[!-/:-~！-／：-～‘-‟　-。]+", r"\s+$",
                 "[一-龥ࠀ-一가-퟿]+", r"\p{N}+"]
+UFAKZEKA = QWEN2.split("|", 7)[-1]
+K2_HORIZON = LLAMA3.replace(r"\p{L}+", r"(?:\p{L}|\p{M}|\u200c|\u200d)+")
+SPARK = [*DEEPSEEK3[:2], DEEPSEEK3[2].replace(r"[\r\n]*|\s*[\r\n]+", r"|[\r\n]"), r"\p{N}"]
 BLOOM = r" ?[^(\s|[.,!?…。，、।۔،])]+"
 META = "▁"
 
@@ -310,6 +313,9 @@ FAMILIES = {
                                      more=[added("ø", normalized=True)]),
     "deepseek-v3": lambda: byte_bpe(bytes_after(*map(split, DEEPSEEK3)), tokens=("<｜begin▁of▁sentence｜>", "<｜User｜>"),
                                     bos="<｜begin▁of▁sentence｜>"),
+    "spark2.5": lambda: byte_bpe(bytes_after(*map(split, SPARK))),
+    "ufakzeka": lambda: byte_bpe(bytes_after(split(UFAKZEKA))),
+    "k2-horizon": lambda: byte_bpe(bytes_after(split(K2_HORIZON))),
     "tekken": lambda: byte_bpe(bytes_after(split(cases(digits=r"\p{N}"))), tokens=("<s>", "[INST]", "[/INST]"),
                                ignore_merges=True, bos="<s>"),
     "gpt-4o": lambda: byte_bpe(bytes_after(split(O200K))),

@@ -70,7 +70,7 @@ static void make_table(table *t)
     uint32_t ranks[N];
     memset(t, 0, sizeof *t);
     memset(t->rank, 0xff, sizeof t->rank);
-    assert_int_equal(ql_merges_init(&t->merges, N, NULL), QL_OK);
+    assert_int_equal(ql_merges_init(&t->merges, MAX_TOKENS, N, NULL), QL_OK);
     t->n = t->n_letters = 1 + (int32_t)pick(3);
     for (int32_t i = 0; i < t->n; i++)
         t->piece[i][0] = (char)('a' + i);
@@ -128,7 +128,7 @@ static void merging_takes_the_lowest_rank_then_the_leftmost(void **state)
                 assert_memory_equal(word.ids, expected, n * sizeof *expected);
         }
         ql_word_free(&word);
-        free(t.merges.slots);
+        ql_merges_free(&t.merges);
     }
 }
 
@@ -136,15 +136,26 @@ static void of_equal_pairs_the_last_counts(void **state)
 {
     (void)state;
     ql_merges merges = {0};
-    assert_int_equal(ql_merges_init(&merges, 4, NULL), QL_OK);
-    assert_null(ql_merges_find(&merges, 1, 2));
+    assert_int_equal(ql_merges_init(&merges, 9, 4, NULL), QL_OK);
+    assert_int_equal(ql_merges_find(&merges, 1, 2), QL_NO_RANK);
     ql_merges_put(&merges, 1, 2, 0, 7);
     ql_merges_put(&merges, 2, 1, 1, 8);
     ql_merges_put(&merges, 1, 2, 2, 7);
-    assert_int_equal(ql_merges_find(&merges, 1, 2)->rank, 2);
-    assert_int_equal(ql_merges_find(&merges, 2, 1)->id, 8);
-    assert_int_equal(merges.n_ranks, 3);
-    free(merges.slots);
+    assert_int_equal(ql_merges_find(&merges, 1, 2), 2);
+    assert_int_equal(ql_merges_find(&merges, 2, 1), 1);
+    assert_int_equal(merges.ids[1], 8);
+    ql_merges_free(&merges);
+
+    // The largest ids and ranks that fit a slot, and the first that do not.
+    ql_error err;
+    const uint32_t most = 1u << 24;
+    assert_int_equal(ql_merges_init(&merges, most, 3, NULL), QL_OK);
+    ql_merges_put(&merges, most - 1, most - 1, 2, 5);
+    assert_int_equal(ql_merges_find(&merges, most - 1, most - 1), 2);
+    assert_int_equal(ql_merges_find(&merges, most - 1, most - 2), QL_NO_RANK);
+    ql_merges_free(&merges);
+    assert_int_equal(ql_merges_init(&merges, INT32_MAX, 1 << 20, &err), QL_E_UNSUPPORTED);
+    assert_non_null(strstr(err.message, "1048576 merges in a vocabulary of 2147483647 are too many"));
 }
 
 int main(void)

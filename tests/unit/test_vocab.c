@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Vocabularies: what a wrong one is refused with, and what the parts of a right one do.
+#include "text/tokenizer_impl.h"
 #include "unit/vocab_file.h"
 
 static void refused(const vocab_file *v, ql_code code, const char *part)
@@ -41,6 +42,73 @@ static void kinds_and_rules_are_refused_by_name(void **state)
     }
     v.pre = NULL;
     ql_tokenizer_close(accepted(&v));
+}
+
+// Every name that llama.cpp knows as llama-cpp-python 0.3.36 contains it, and k2-horizon of a pull request that models are
+// published for; those that are one rule in a line. i: a piece that is a token is that token, b: BOS is added, n: NFC,
+// c: characters, s: U+2581 for spaces, r: what does not match is dropped.
+static void every_name_of_a_rule_is_known(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *names, *flags;
+    } rules[] = {
+        {"default", ""},
+        {"gpt-2 phi-2 jina-es jina-de jina-v2-es jina-v2-de gigachat a.x-4.0 mellum modern-bert exaone4 jais trillion granite-docling jina-v1-en jina-v2-code roberta-bpe", ""},
+        {"mpt olmo", "n"},
+        {"llama-bpe llama3 llama-v3 falcon3 falcon-h1 pixtral midm-2.0 lfm2 jina-v5-nano", "ib"},
+        {"dbrx smaug-bpe chatglm-bpe", ""},
+        {"glm4 glm5", "i"},
+        {"k2-horizon", ""},
+        {"jais-2", ""},
+        {"qwen2", "n"},
+        {"qwen35", "n"},
+        {"deepseek-r1-qwen kormo f2llmv2 megrez stablelm2 hunyuan solar-open grok-2", ""},
+        {"smollm starcoder refact command-r codeshell exaone minerva-7b mellum2", ""},
+        {"deepseek-llm", ""},
+        {"deepseek-coder", ""},
+        {"deepseek-v3 hunyuan-dense joyai-llm hy_v4", ""},
+        {"spark2_5", ""},
+        {"falcon", ""},
+        {"bloom poro-chat gpt3-finnish", ""},
+        {"viking", ""},
+        {"tekken", "ib"},
+        {"gpt-4o llama4 kanana2 talkie minimax-m2", ""},
+        {"granite-embed-multi-97m", "i"},
+        {"tiny_aya cohere2moe", ""},
+        {"kimi-k2", ""},
+        {"superbpe", ""},
+        {"bailingmoe bailingmoe2 llada-moe", ""},
+        {"ufakzeka", ""},
+        {"seed-coder", ""},
+        {"chameleon", "b"},
+        {"exaone-moe", ""},
+        {"afmoe", ""},
+        {"laguna", ""},
+        {"minicpm5", "i"},
+        {"youtu", "i"},
+        {"gemma4 granite-embed-multi-311m sarvam-moe", "cs"},
+        {"whitespace", "cr"},
+    };
+    for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
+        const ql_pre_rule *first = NULL;
+        for (const char *at = rules[i].names; *at; at += strspn(at, " ")) {
+            size_t n = strcspn(at, " ");
+            const ql_pre_rule *rule = ql_pre_rule_find(at, n);
+            if (!rule)
+                fail_msg("%.*s is not known", (int)n, at);
+            assert_true(!first || rule == first);
+            first = rule;
+            at += n;
+        }
+        const bool has[] = {first->nfc, first->ignore_merges, first->add_bos, first->characters, first->spaces, first->removes_rest};
+        for (int k = 0; k < 6; k++)
+            if (has[k] != !!strchr(rules[i].flags, "nibcsr"[k]))
+                fail_msg("%s: flag %c", rules[i].names, "nibcsr"[k]);
+    }
+    static const char *const refused_names[] = {"mmbert", "", "qwen", "llama", "gpt-2 ", "gpt-2 phi-2", "GPT-2"};
+    for (size_t i = 0; i < sizeof refused_names / sizeof refused_names[0]; i++)
+        assert_null(ql_pre_rule_find(refused_names[i], strlen(refused_names[i])));
 }
 
 static void special_ids_must_be_in_the_vocabulary(void **state)
@@ -365,6 +433,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(kinds_and_rules_are_refused_by_name),
+        cmocka_unit_test(every_name_of_a_rule_is_known),
         cmocka_unit_test(special_ids_must_be_in_the_vocabulary),
         cmocka_unit_test(arrays_must_fit),
         cmocka_unit_test(tokens_must_be_told_apart),
