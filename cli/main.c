@@ -40,7 +40,8 @@ static int print_help(void)
            "  quantllm bench model.gguf -p 512 -n 128\n"
            "  quantllm run TinyLlama/TinyLlama-1.1B-Chat-v1.0 --chat \"What is Python?\"\n"
            "  quantllm pull bartowski/SmolLM2-135M-Instruct-GGUF:Q4_K_M\n\n"
-           "Exit codes: 0 success, 1 failure, 64 wrong usage, 65 bad model file or input, 130 interrupted.\n");
+           "Exit codes: 0 success, 1 failure, 64 wrong usage, 65 bad model file or input, 69 not enough memory,\n"
+           "130 interrupted.\n");
     cli_flush();
     return CLI_OK;
 }

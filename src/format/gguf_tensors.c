@@ -117,7 +117,40 @@ static void sort(uint32_t *numbers, const ql_source *s, int compare(const void *
     qsort_r(numbers, s->n_tensors, sizeof *numbers, compare, s->tensors);
 }
 
-static ql_code check_overlap(ql_gguf_reader *r, const ql_source *s)
+// What lies between tensors: padding of zeros to the alignment. Anything else runs, but may be what somebody hides or
+// lost; it is told, of each kind the first.
+typedef struct gaps {
+    const uint8_t *at;       // where the tensor before ends
+    size_t alignment;
+    bool told_hole, told_padding;
+} gaps;
+
+static bool is_zero(const uint8_t *data, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (data[i])
+            return false;
+    return true;
+}
+
+// next: where the tensor `name` begins (NULL: the file ends), not before g->at.
+static void look_at_gap(const ql_gguf_reader *r, ql_source *s, gaps *g, const uint8_t *next, const char *name)
+{
+    size_t gap = (size_t)(next - g->at), to_alignment = -(size_t)(g->at - r->data) & (g->alignment - 1);
+    size_t padding = gap < to_alignment ? gap : to_alignment;
+    if (!g->told_padding && !is_zero(g->at, padding)) {
+        g->told_padding = true;
+        ql_source_add_remark(s, "%s: the padding before %s%s is not zero", r->path, name ? "tensor " : "the end", name ? name : "");
+    }
+    if (gap > padding && !g->told_hole) {
+        g->told_hole = true;
+        ql_source_add_remark(s, name ? "%s: %zu bytes before tensor %s belong to no tensor and are not used"
+                                     : "%s: %zu bytes after the last tensor belong to no tensor and are not used",
+                             r->path, gap - padding, name);
+    }
+}
+
+static ql_code check_places(ql_gguf_reader *r, ql_source *s, size_t alignment)
 {
     uint32_t *order = malloc((s->n_tensors + 1) * sizeof *order);
     if (!order)
@@ -129,6 +162,14 @@ static ql_code check_overlap(ql_gguf_reader *r, const ql_source *s)
         if (a->size > (size_t)(b->data - a->data))
             code = QL_GGUF_FAIL(r, "tensors %s and %s overlap", a->name, b->name);
     }
+    gaps g = {.at = r->data + r->at, .alignment = alignment};
+    for (size_t i = 0; i < s->n_tensors && code == QL_OK; i++) {
+        const ql_tensor *t = &s->tensors[order[i]];
+        look_at_gap(r, s, &g, t->data, t->name);
+        g.at = t->data + t->size;
+    }
+    if (code == QL_OK && s->n_tensors)
+        look_at_gap(r, s, &g, r->data + r->size, NULL);
     free(order);
     return code;
 }
@@ -163,7 +204,7 @@ static ql_code place(ql_gguf_reader *r, ql_source *s, const uint64_t *offsets)
                                 "(download incomplete?)", t->name, at, end, r->size);
         t->data = r->data + at;
     }
-    return check_overlap(r, s);
+    return check_places(r, s, alignment);
 }
 
 static ql_code parse_infos(ql_gguf_reader *r, ql_source *s, uint64_t n, uint64_t *offsets)

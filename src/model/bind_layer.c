@@ -20,6 +20,14 @@ typedef struct place {
 
 // ---- names and sizes ----
 
+const ql_tensor *ql_binder_tensor(const ql_binder *b, const char *name)
+{
+    const ql_tensor *t = ql_source_tensor(b->source, name);
+    if (t && b->used)
+        b->used[t - ql_source_tensor_at(b->source, 0)] = true;
+    return t;
+}
+
 void ql_binder_append(char *out, size_t size, const char *pattern, uint32_t number)
 {
     size_t used = strlen(out);
@@ -84,7 +92,7 @@ static bool try_slot(const ql_binder *b, const place *p, const ql_slot *slot, fo
     ql_binder_append(name, sizeof name, b->prefix, 0);
     ql_binder_append(name, sizeof name, b->names->layer, p->layer);
     ql_binder_append(name, sizeof name, slot->name, p->number);
-    const ql_tensor *t = ql_source_tensor(b->source, name);
+    const ql_tensor *t = ql_binder_tensor(b, name);
     if (t || !f->name[0]) {
         memcpy(f->name, name, sizeof name);
         f->slot = *slot;
@@ -203,7 +211,7 @@ static ql_code find_bias(ql_binder *b, const found *f, ql_target target, const q
     *bias = NULL;
     if (!ql_binder_bias_name(name))
         return QL_OK;
-    *bias = ql_source_tensor(b->source, name);
+    *bias = ql_binder_tensor(b, name);
     signed char has = *bias ? 1 : -1, *seen = &b->biases[target];
     if (!*bias && (needs_bias(b->config->arch, target) || *seen > 0))
         return ql_binder_missing(b, name, err);

@@ -447,7 +447,9 @@ static ql_code read_switches(const ql_reader *r, ql_config *c, ql_error *err)
     c->qk_norm = normed ? a->qk_norm : QL_QK_NORM_NONE;
     c->tied_output = a->defaults.tied;
     QL_TRY(ql_read_bool(r, "tie_word_embeddings", &c->tied_output, err));
-    return ql_read_bool(&top, "tie_word_embeddings", &c->tied_output, err);
+    QL_TRY(ql_read_bool(&top, "tie_word_embeddings", &c->tied_output, err));
+    c->own_output = !c->tied_output && (ql_read_has(r, "tie_word_embeddings") || ql_read_has(&top, "tie_word_embeddings"));
+    return QL_OK;
 }
 
 ql_code ql_config_hf(const ql_source *source, ql_config *c, ql_error *err)
