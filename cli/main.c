@@ -22,6 +22,8 @@ static const verb verbs[] = {
     {"ls", cli_ls, "list the models that are here"},
     {"show", cli_show, "describe one of them"},
     {"rm", cli_rm, "delete one of them"},
+    {"verify", cli_verify, "look for damage in one of them"},
+    {"doctor", cli_doctor, "look at this machine"},
 };
 #define N_VERBS (sizeof verbs / sizeof *verbs)
 
