@@ -152,10 +152,12 @@ def main():
     full = {**env, "QL_MODEL": options.model} if options.model else env
     counts = Counts()
     simple(counts, "layers", [sys.executable, "tools/check_layers.py"])
+    simple(counts, "arithmetic", [sys.executable, "tools/check_arithmetic.py"])
+    simple(counts, "binaries", [sys.executable, "tools/check_binaries.py", "build"])
     for program in programs("build"):
         cmocka(counts, "build", program, full)
     pytest(counts, "python", ["tests/python"], full)
-    pytest(counts, "command", ["tests/cli"], {**full, "QL_COMMAND": str(VENV / "quantllm"), "QL_PROBE": str(ROOT / "build" / "tests" / "probe")})
+    pytest(counts, "command", ["tests/cli"], {**full, "QL_COMMAND": str(VENV / "quantllm"), "QL_PROBE": str(ROOT / "build/tests/probe")})
     if options.model:
         c_example(counts, full)
     package = None if options.quick else build_sanitized(counts)

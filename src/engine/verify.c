@@ -48,7 +48,7 @@ static void warn(void *user, const char *line) { tell(user, QL_WARNING, line); }
 
 static void step(verify *v, uint64_t bytes)
 {
-    v->done += bytes;
+    v->done += bytes; // bounded: the files' sizes
     if (v->options->progress && v->total)
         v->options->progress(v->options->user, (float)((double)v->done / (double)v->total));
 }
@@ -67,13 +67,13 @@ static void scan_piece(scan *s, uint64_t at, float *values)
 {
     const ql_dtype_info *info = ql_dtype_get(s->tensor->dtype);
     uint64_t n = s->n - at < PIECE ? s->n - at : PIECE, nans = 0, infinities = 0, first = UINT64_MAX;
-    info->decode(s->tensor->data + at / info->block * info->block_bytes, values, n);
+    info->decode(s->tensor->data + at / info->block * info->block_bytes, values, n); // bounded: at < n
     for (uint64_t i = 0; i < n; i++) {
         uint32_t bits;
         memcpy(&bits, &values[i], sizeof bits);
         if ((bits & 0x7f800000) != 0x7f800000)
             continue;
-        first = first == UINT64_MAX ? at + i : first;
+        first = first == UINT64_MAX ? at + i : first; // bounded: at + i < n
         if (bits & 0x7fffff)
             nans++;
         else
@@ -99,7 +99,7 @@ static void scan_job(void *arg, int worker)
 
 static void check_numbers(verify *v, const char *path, const ql_tensor *t)
 {
-    scan s = {.tensor = t, .n = t->shape[0] * t->shape[1] * t->shape[2] * t->shape[3], .first = UINT64_MAX};
+    scan s = {.tensor = t, .n = ql_tensor_n_values(t), .first = UINT64_MAX};
     ql_pool_run(v->pool, ql_pool_size(v->pool), scan_job, &s);
     v->result->n_tensors++;
     v->result->n_values += s.n;

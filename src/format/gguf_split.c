@@ -62,7 +62,7 @@ static ql_code check_shard(const ql_source *part, unsigned number, unsigned coun
     QL_TRY(ql_source_get_u64(part, "split.no", true, 0, UINT16_MAX, &no, err));
     if (n != count)
         return ql_fail(err, QL_E_FORMAT, "%s: split.count %" PRIu64 ": the file's name says %u", part->path, n, count);
-    if (no + 1 != number)
+    if (no + 1 != number) // bounded: 16 bits
         return ql_fail(err, QL_E_FORMAT, "%s: split.no %" PRIu64 ": the file's name says %u", part->path, no,
                        number - 1);
     return QL_OK;

@@ -211,13 +211,13 @@ static ql_code parse_infos(ql_gguf_reader *r, ql_source *s, uint64_t n, uint64_t
 {
     // n names take n * 65 bytes at most; and a name of L bytes (1 to 64) takes L + 1, less than 3/4 of the 24 + L that
     // it and its info have in the file. One more is for a name that comes before an info that is cut.
-    size_t most = n * (MAX_NAME + 1), there = ql_gguf_left(r) / 4 * 3 + 3;
+    size_t most = n * (MAX_NAME + 1), there = ql_gguf_left(r) / 4 * 3 + 3; // bounded: n <= MAX_COUNT
     size_t bytes = (most < there ? most : there) + MAX_NAME + 1;
     s->names = malloc(bytes);
-    s->tensors = calloc(n + 1, sizeof *s->tensors);
-    s->tensors_by_name = malloc((n + 1) * sizeof *s->tensors_by_name);
+    s->tensors = calloc(n + 1, sizeof *s->tensors); // bounded: n <= MAX_COUNT
+    s->tensors_by_name = malloc((n + 1) * sizeof *s->tensors_by_name); // bounded: n <= MAX_COUNT
     if (!s->names || !s->tensors || !s->tensors_by_name)
-        return ql_fail_memory(r->err, bytes + (n + 1) * (sizeof *s->tensors + sizeof *s->tensors_by_name));
+        return ql_fail_memory(r->err, bytes);
     size_t at = 0, len = 0;
     for (size_t i = 0; i < n; i++, at += len + 1) {
         QL_TRY(parse_tensor(r, s, i, s->names + at, &len, &s->tensors[i], &offsets[i]));
@@ -231,9 +231,9 @@ static ql_code parse_infos(ql_gguf_reader *r, ql_source *s, uint64_t n, uint64_t
 
 ql_code ql_gguf_parse_tensors(ql_gguf_reader *r, ql_source *source, uint64_t n)
 {
-    uint64_t *offsets = malloc((n + 1) * sizeof *offsets);
+    uint64_t *offsets = malloc((n + 1) * sizeof *offsets); // bounded: n <= MAX_COUNT
     if (!offsets)
-        return ql_fail_memory(r->err, (n + 1) * sizeof *offsets);
+        return ql_fail_memory(r->err, (n + 1) * sizeof *offsets); // bounded: n <= MAX_COUNT
     ql_code code = parse_infos(r, source, n, offsets);
     free(offsets);
     return code;

@@ -27,7 +27,7 @@ static ql_code bind_positions(ql_binder *b, ql_weights *w, ql_error *err)
 {
     char name[96] = "";
     const ql_config *c = b->config;
-    size_t n = (size_t)c->context_length * c->n_embd;
+    size_t n = (size_t)c->context_length * c->n_embd; // bounded: 2^30, 2^20
     ql_binder_append(name, sizeof name, b->prefix, 0);
     ql_binder_append(name, sizeof name, b->names->pos_embd, 0);
     const ql_tensor *t = ql_binder_tensor(b, name);

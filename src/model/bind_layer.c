@@ -167,7 +167,7 @@ void ql_binder_matrix(ql_binder *b, const ql_bound *bound)
 
 static uint64_t row_of(const ql_rows *rows, uint64_t r)
 {
-    return rows->first + r / rows->inner * rows->stride + r % rows->inner;
+    return rows->first + r / rows->inner * rows->stride + r % rows->inner; // bounded: the shape was checked
 }
 
 // Where a target's rows are in its slot's tensor.
@@ -290,7 +290,8 @@ static ql_code bind_values(ql_binder *b, const place *p, const ql_tensor *t, con
     const ql_config *c = b->config;
     uint64_t n_out = dim_size(c, ql_target_infos[p->target].cols);
     bool of_heads = p->target == QL_TO_Q_NORM || p->target == QL_TO_K_NORM;
-    bool each = of_heads && t->shape[0] * t->shape[1] == n_out && t->shape[2] == 1 && t->shape[3] == 1;
+    bool flat = t->shape[2] == 1 && t->shape[3] == 1;
+    bool each = of_heads && flat && t->shape[0] * t->shape[1] == n_out; // bounded: the product was checked
     bool shared = of_heads && !each && c->qk_norm == QL_QK_NORM_HEAD;
     uint64_t n = shared ? c->head_dim : n_out;
     if (!each)
