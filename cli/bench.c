@@ -273,7 +273,7 @@ static int bench_model(bench_options *options, bench_result *result)
     code = measure(options, model, result);
     if (code == CLI_OK) {
         result->peak_bytes = peak_memory();
-        result->read_bandwidth = cli_read_bandwidth(result->info.threads);
+        result->read_bandwidth = ql_read_bandwidth(result->info.threads);
         cli_bench_print(result, options->format);
     }
     ql_model_close(model);

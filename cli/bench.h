@@ -28,7 +28,4 @@ typedef enum bench_format { BENCH_MD, BENCH_JSON, BENCH_CSV } bench_format;
 
 // To standard output, flushed.
 void cli_bench_print(const bench_result *result, bench_format format);
-
-// Bytes per second that threads read together from memory; 0 when there is no memory for it.
-double cli_read_bandwidth(int threads);
 #endif

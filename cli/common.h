@@ -29,6 +29,8 @@ int cli_pull(int argc, char **argv);
 int cli_ls(int argc, char **argv);
 int cli_show(int argc, char **argv);
 int cli_rm(int argc, char **argv);
+int cli_verify(int argc, char **argv);
+int cli_doctor(int argc, char **argv);
 
 // ---- text -------------------------------------------------------------------------------------------------------
 

@@ -22,6 +22,8 @@ static const verb verbs[] = {
     {"ls", cli_ls, "list the models that are here"},
     {"show", cli_show, "describe one of them"},
     {"rm", cli_rm, "delete one of them"},
+    {"verify", cli_verify, "look for damage in one of them"},
+    {"doctor", cli_doctor, "look at this machine"},
 };
 #define N_VERBS (sizeof verbs / sizeof *verbs)
 
@@ -40,7 +42,8 @@ static int print_help(void)
            "  quantllm bench model.gguf -p 512 -n 128\n"
            "  quantllm run TinyLlama/TinyLlama-1.1B-Chat-v1.0 --chat \"What is Python?\"\n"
            "  quantllm pull bartowski/SmolLM2-135M-Instruct-GGUF:Q4_K_M\n\n"
-           "Exit codes: 0 success, 1 failure, 64 wrong usage, 65 bad model file or input, 130 interrupted.\n");
+           "Exit codes: 0 success, 1 failure, 64 wrong usage, 65 bad model file or input, 69 not enough memory,\n"
+           "130 interrupted.\n");
     cli_flush();
     return CLI_OK;
 }

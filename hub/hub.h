@@ -136,4 +136,8 @@ void hub_entries_free(hub_entries *entries);
 ql_code hub_remove(const hub_settings *settings, const hub_repo *repo, const char *commit, const char *wanted,
                    uint64_t *freed, ql_error *err);
 
+// Compares a file's content with the checksum that names it: a blob of the cache, or a link to one. *known: there is a
+// checksum; *matches: it is that of the content. The file is read in full.
+ql_code hub_check_file(const char *path, bool *known, bool *matches, ql_error *err);
+
 #endif

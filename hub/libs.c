@@ -31,8 +31,8 @@ static ql_code load(const char *library, const char *package, const wanted *func
 {
     void *handle = dlopen(library, RTLD_NOW | RTLD_LOCAL);
     if (!handle)
-        return ql_fail(err, QL_E_UNSUPPORTED, "downloading needs %s, which is not installed here (Debian: apt-get "
-                       "install %s), or give the path of a model", library, package);
+        return ql_fail(err, QL_E_UNSUPPORTED, "downloads and checksums need %s, which is not installed here (Debian: "
+                       "apt-get install %s)", library, package);
     for (size_t i = 0; i < n; i++) {
         void *function = dlsym(handle, functions[i].name);
         if (!function)
@@ -43,13 +43,19 @@ static ql_code load(const char *library, const char *package, const wanted *func
     return QL_OK;
 }
 
+ql_code hub_libs_load_crypto(ql_error *err)
+{
+    return hub_libs.EVP_sha256 ? QL_OK
+                               : load(crypto_name, "libssl3", crypto_functions, COUNT(crypto_functions), err);
+}
+
 ql_code hub_libs_load(ql_error *err)
 {
     static bool loaded;
     if (loaded)
         return QL_OK;
     QL_TRY(load(curl_name, "libcurl4", curl_functions, COUNT(curl_functions), err));
-    QL_TRY(load(crypto_name, "libssl3", crypto_functions, COUNT(crypto_functions), err));
+    QL_TRY(hub_libs_load_crypto(err));
     if (hub_libs.curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
         return ql_fail(err, QL_E_UNSUPPORTED, "%s can not be initialized", curl_name);
     loaded = true;

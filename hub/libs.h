@@ -29,5 +29,6 @@ typedef struct hub_library_functions {
 extern hub_library_functions hub_libs; // filled by hub_libs_load
 
 ql_code hub_libs_load(ql_error *err);
+ql_code hub_libs_load_crypto(ql_error *err); // of checksums alone
 
 #endif

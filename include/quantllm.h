@@ -149,6 +149,43 @@ QL_API void ql_model_close(ql_model *model);
 /* Pointers inside *info live as long as the model. */
 QL_API void ql_model_get_info(const ql_model *model, ql_model_info *info);
 
+/* ---- verification ---------------------------------------------------------------------------------------------- */
+
+typedef enum ql_severity {
+    QL_WARNING, /* it runs, and something is not as it should be */
+    QL_FAULT,   /* it does not run, or what it computes is not what it should be */
+} ql_severity;
+
+typedef struct ql_verify_options {
+    int threads;                                                          /* as of a model */
+    void (*finding)(void *user, ql_severity severity, const char *line); /* one line (string), on the calling thread */
+    ql_progress *progress;
+    void *user;
+} ql_verify_options;
+
+typedef struct ql_verify_result {
+    uint64_t n_tensors, n_values; /* looked at */
+    uint32_t n_packed;            /* files of the packed cache made from this model */
+    uint32_t n_faults, n_warnings;
+} ql_verify_result;
+
+/* Looks at all of a model, without running it: the rules of its files, its configuration, tokenizer and chat template, every
+ * number (NaN, infinite), and the packed files made from it, which are compared with what packing gives now. QL_OK when
+ * everything was looked at, whatever was found; an error when it could not be (no such file, not enough memory). Checksums of
+ * the Hub are the command's. options may be NULL. */
+QL_API ql_code ql_verify(const char *path, const ql_verify_options *options, ql_verify_result *result, ql_error *err);
+
+/* ---- this machine ---------------------------------------------------------------------------------------------- */
+
+/* Bytes per second that so many threads read from memory together, the bound of decoding; 0 when there is no memory for the
+ * measurement. Takes about 0.3 s and 512 MB. */
+QL_API double ql_read_bandwidth(int threads);
+
+/* What a model meets on this machine, as one JSON object (string, ql_free): "cpu" with the level used and why not a higher
+ * one, "threads" and "memory" with what limits them, "bandwidth" (null unless measured), "packed_cache", "versions", and
+ * "advice", a list of sentences about what will be slow or wrong. Sizes in bytes, null for no limit. */
+QL_API ql_code ql_doctor(bool measure, char **json, size_t *len, ql_error *err);
+
 /* ---- packed cache ----------------------------------------------------------------------------------------------- */
 
 /* Weights quantized and packed once are kept as files in $QUANTLLM_CACHE, else $XDG_CACHE_HOME/quantllm/packed, else

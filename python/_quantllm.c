@@ -52,6 +52,12 @@ static int module_clear(PyObject *module)
     return 0;
 }
 
+static PyMethodDef module_methods[] = {
+    {"doctor", ql_py_doctor, METH_VARARGS, "doctor(measure, /): what this machine has, as JSON."},
+    {"verify", ql_py_verify, METH_VARARGS, "verify(path, threads, /): (findings, n_tensors, n_values, n_packed)."},
+    {NULL, NULL, 0, NULL},
+};
+
 static PyModuleDef_Slot module_slots[] = {
     {Py_mod_exec, module_exec},
     {0, NULL},
@@ -62,6 +68,7 @@ static struct PyModuleDef module_def = {
     .m_name = "quantllm._quantllm",
     .m_doc = "quantllm.h for Python: handles only. Use the package quantllm.",
     .m_size = sizeof(module_state),
+    .m_methods = module_methods,
     .m_slots = module_slots,
     .m_traverse = module_traverse,
     .m_clear = module_clear,

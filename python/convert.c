@@ -10,9 +10,13 @@
 
 PyObject *ql_py_raise(PyObject *self, const ql_error *err)
 {
+    return ql_py_raise_in(PyType_GetModuleState(Py_TYPE(self)), err);
+}
+
+PyObject *ql_py_raise_in(const module_state *state, const ql_error *err)
+{
     const char *name = ql_code_lookup(err->code)->python;
     PyObject *message = PyUnicode_DecodeUTF8(err->message, (Py_ssize_t)strlen(err->message), "backslashreplace");
-    module_state *state = PyType_GetModuleState(Py_TYPE(self));
     PyObject *builtins = PyImport_ImportModule("builtins");
     PyObject *exception = NULL;
     if (strcmp(name, "TemplateError") == 0)

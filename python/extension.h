@@ -40,6 +40,7 @@ extern PyType_Spec ql_py_model_spec, ql_py_session_spec, ql_py_tokenizer_spec, q
 
 // Raises the Python exception of err->code, its text the message alone. Always NULL.
 PyObject *ql_py_raise(PyObject *self, const ql_error *err);
+PyObject *ql_py_raise_in(const module_state *state, const ql_error *err); // for functions of the module
 
 // TypeError "NAME must be EXPECTED, got TYPE". Always -1.
 int ql_py_wrong_type(const char *name, const char *expected, PyObject *object);
@@ -73,6 +74,11 @@ void ql_py_dealloc(PyObject *self);
 PyObject *ql_py_tokenize(PyObject *self, const ql_tokenizer *tokenizer, PyObject *args);
 PyObject *ql_py_detokenize(PyObject *self, const ql_tokenizer *tokenizer, PyObject *args);
 PyObject *ql_py_vocab_info(const ql_tokenizer *tokenizer);
+
+// ---- machine.c: functions of the module ----
+
+PyObject *ql_py_doctor(PyObject *module, PyObject *args);
+PyObject *ql_py_verify(PyObject *module, PyObject *args);
 
 // ---- session.c ----
 

@@ -18,6 +18,9 @@ ROOMS = {
     "sample": ["base"],
     "engine": ["model", "kernel", "format", "tensor", "text", "sample", "base"],
 }
+# Headers that stay in their room: what is behind its types. Metadata is reached by typed getters (format/source.h) alone.
+PRIVATE = re.compile(r"_impl\.h$|^format/(gguf|gguf_read|safetensors|hf_index|json|seal)\.h$|^model/(bind|binder|config)\.h$")
+MAY_SEE = {"engine": ["model/bind.h"]}  # which writes and compares packed files
 # format gives tensors, so who may include format sees its types.
 TYPES_FROM = {"text": ["tensor/dtype.h"]}
 USERS = ["cli", "server", "python", "examples"]  # quantllm.h and their own folder
@@ -32,6 +35,9 @@ def sources(folder):
 
 def check_room(path, room, name, faults):
     target = name.split("/")[0]
+    if target != room and PRIVATE.search(name) and name not in MAY_SEE.get(room, []):
+        faults.append(f"{path.relative_to(ROOT)}: {name} is private to its room")
+        return
     if name == "quantllm.h" or target == room or name in TYPES_FROM.get(room, []):
         return
     if target in ROOMS and "/" in name:

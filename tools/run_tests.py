@@ -152,10 +152,12 @@ def main():
     full = {**env, "QL_MODEL": options.model} if options.model else env
     counts = Counts()
     simple(counts, "layers", [sys.executable, "tools/check_layers.py"])
+    simple(counts, "arithmetic", [sys.executable, "tools/check_arithmetic.py"])
+    simple(counts, "binaries", [sys.executable, "tools/check_binaries.py", "build"])
     for program in programs("build"):
         cmocka(counts, "build", program, full)
     pytest(counts, "python", ["tests/python"], full)
-    pytest(counts, "command", ["tests/cli"], {**full, "QL_COMMAND": str(VENV / "quantllm")})
+    pytest(counts, "command", ["tests/cli"], {**full, "QL_COMMAND": str(VENV / "quantllm"), "QL_PROBE": str(ROOT / "build/tests/probe")})
     if options.model:
         c_example(counts, full)
     package = None if options.quick else build_sanitized(counts)
@@ -166,7 +168,8 @@ def main():
         small = ["-m", "not model and not slow", "--ignore=tests/python/test_tokenizer_families.py"]
         pytest(counts, "python, sanitized", ["tests/python", *small], {**env, **sanitized_python(package)})
         pytest(counts, "command, sanitized", ["tests/cli", *small],
-               {**env, **ASAN, "QL_COMMAND": str(ROOT / "build-asan" / "cli" / "quantllm")})
+               {**env, **ASAN, "QL_COMMAND": str(ROOT / "build-asan" / "cli" / "quantllm"),
+                "QL_PROBE": str(ROOT / "build-asan" / "tests" / "probe")})
     print(f"{counts.passed} passed, {counts.failed} failed, {counts.skipped} skipped")
     return 1 if counts.failed else 0
 

@@ -15,6 +15,7 @@ package changes nothing in the process.
 from ._answer import Answer, AnswerStream
 from ._generation import Stream, Usage
 from ._load import turbo
+from ._machine import doctor, verify
 from ._model import TurboModel
 from ._quantllm import TemplateError
 from ._quantllm import version as __version__
@@ -23,5 +24,5 @@ from ._tokenizer import Tokenizer
 
 __all__ = [
     "Answer", "AnswerStream", "ChatTemplate", "Stream", "TemplateError", "Tokenizer", "TurboModel", "Usage", "__version__",
-    "turbo",
+    "doctor", "turbo", "verify",
 ]

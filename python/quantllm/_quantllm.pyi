@@ -9,6 +9,9 @@ ADD_SPECIAL: int
 PARSE_SPECIAL: int
 SKIP_SPECIAL: int
 
+def doctor(measure: bool, /) -> str: ...
+def verify(path: bytes, threads: int, /) -> tuple[list[tuple[str, str]], int, int, int]: ...
+
 class TemplateError(ValueError): ...
 
 @final

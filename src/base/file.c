@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/arena.h"
+
 static ql_code map(ql_file *file, int fd, const char *path, ql_error *err)
 {
     struct stat st;
@@ -21,6 +23,9 @@ static ql_code map(ql_file *file, int fd, const char *path, ql_error *err)
     if (st.st_size == 0)
         return QL_OK;
     void *data = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (data == MAP_FAILED && errno == ENOMEM)
+        return ql_fail(err, QL_E_MEMORY, "%s: needs %.2f GiB of address space, %.2f GiB free: raise the limit (ulimit -v)",
+                       path, (double)st.st_size / (1 << 30), (double)ql_memory_available() / (1 << 30));
     if (data == MAP_FAILED)
         return ql_fail(err, QL_E_IO, "%s: can not be mapped: %s", path, strerror(errno));
     *file = (ql_file){.data = data, .size = (size_t)st.st_size};

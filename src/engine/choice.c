@@ -19,10 +19,8 @@ ql_dtype ql_main_dtype(const ql_source *source)
 uint64_t ql_n_params(const ql_source *source)
 {
     uint64_t n = 0;
-    for (size_t i = 0; i < ql_source_n_tensors(source); i++) {
-        const ql_tensor *t = ql_source_tensor_at(source, i);
-        n += t->shape[0] * t->shape[1] * t->shape[2] * t->shape[3];
-    }
+    for (size_t i = 0; i < ql_source_n_tensors(source); i++)
+        n += ql_tensor_n_values(ql_source_tensor_at(source, i));
     return n;
 }
 

@@ -47,6 +47,18 @@ static ql_code choose_length(ql_model *m, const ql_model_options *o, ql_error *e
 
 // ---- memory ----
 
+// The longest context, in whole powers of two, with which the weights as they are and a cache fit; 0: none does.
+static uint32_t length_that_fits(const ql_model *m, uint64_t weights, uint64_t available)
+{
+    uint32_t length = 1u << 31;
+    while (length >= m->max_length)
+        length /= 2;
+    for (; length >= 256; length /= 2)
+        if (weights <= available && ql_cache_bytes(&m->config, m->kv_type, length) <= available - weights)
+            return length;
+    return 0;
+}
+
 // The name of the largest quantization below `choice` with which weights and cache fit; NULL: none does.
 static const char *what_fits(const ql_model *m, uint64_t cache, uint64_t available)
 {
@@ -62,13 +74,18 @@ static const char *what_fits(const ql_model *m, uint64_t cache, uint64_t availab
 // What to do about a model that does not fit.
 static void advise(const ql_model *m, uint64_t cache, uint64_t available, char *text, size_t size)
 {
-    const char *smaller = what_fits(m, cache, available);
-    if (smaller)
-        snprintf(text, size, "quantization=%s would fit", smaller);
-    else if (ql_weights_bytes(&m->weights, &m->config, m->choice.mix) < available || what_fits(m, 0, available))
-        snprintf(text, size, "try a smaller max_length");
+    const char *smaller = what_fits(m, cache, available), *short_too = what_fits(m, 0, available);
+    uint32_t length = length_that_fits(m, ql_weights_bytes(&m->weights, &m->config, m->choice.mix), available);
+    if (smaller && length)
+        snprintf(text, size, "try max_length %u or quantization %s", length, smaller);
+    else if (smaller)
+        snprintf(text, size, "try quantization %s", smaller);
+    else if (length)
+        snprintf(text, size, "try max_length %u", length);
+    else if (short_too)
+        snprintf(text, size, "try quantization %s with a smaller max_length", short_too);
     else
-        snprintf(text, size, "no quantization would fit");
+        snprintf(text, size, "no quantization would fit, take a smaller model");
 }
 
 // A model that can not fit is refused with figures before anything big is allocated.
@@ -79,7 +96,7 @@ static ql_code check_memory(const ql_model *m, ql_error *err)
     double gib = 1.0 / (1 << 30);
     if (!available || (weights <= available && cache <= available - weights))
         return QL_OK;
-    char advice[64];
+    char advice[96];
     advise(m, cache, available, advice, sizeof advice);
     return ql_fail(err, QL_E_MEMORY,
                    "%s: needs %.2f GiB (%s weights %.2f + cache %.2f at max_length %u), %.2f GiB free: %s",
@@ -117,6 +134,18 @@ static bool load_packed(ql_model *m, const ql_logger *log)
 // Packing weights as they are costs less than 0.2 s up to this size: not worth a second copy on the disk.
 static const uint64_t worth_keeping = 256 << 20;
 
+// Told on every start, from the cache too: what the model lacks without them can not be seen in its answers.
+static ql_code tell_unused(const ql_model *m, const ql_logger *log, ql_error *err)
+{
+    const char *first;
+    size_t n;
+    QL_TRY(ql_weights_unused(m->source, &m->config, m->max_length, &n, &first, err));
+    if (n)
+        ql_log_line(log, "%s: %zu tensor%s no place in this architecture and %s not used: %s%s", ql_source_path(m->source),
+                    n, n == 1 ? " has" : "s have", n == 1 ? "is" : "are", first, n == 1 ? "" : ", ...");
+    return QL_OK;
+}
+
 static ql_code load_source(ql_model *m, const ql_model_options *o, const ql_logger *log, ql_error *err)
 {
     QL_TRY(ql_weights_bind(m->source, &m->config, m->max_length, &m->weights, err));
@@ -153,9 +182,9 @@ static ql_code prepare(ql_model *m, const ql_model_options *o, const ql_logger *
 static ql_code load_weights(ql_model *m, const ql_model_options *o, const ql_logger *log, ql_error *err)
 {
     QL_TRY(ql_pool_new(&m->pool, o->inspect ? 1 : o->threads ? o->threads : ql_default_threads(), err));
-    if (o->inspect)
-        return ql_weights_bind(m->source, &m->config, m->max_length, &m->weights, err);
-    return load_packed(m, log) ? QL_OK : load_source(m, o, log, err);
+    QL_TRY(o->inspect ? ql_weights_bind(m->source, &m->config, m->max_length, &m->weights, err)
+           : load_packed(m, log) ? QL_OK : load_source(m, o, log, err));
+    return tell_unused(m, log, err);
 }
 
 static ql_code check_vocabulary(const ql_model *m, ql_error *err)

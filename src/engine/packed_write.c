@@ -132,7 +132,7 @@ static void put(ql_packed_writer *w, const void *data, uint64_t size, uint64_t o
         }
         at += n;
         size -= (uint64_t)n;
-        offset += (uint64_t)n;
+        offset += (uint64_t)n; // bounded: below the file's size
     }
 }
 

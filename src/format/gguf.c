@@ -165,7 +165,7 @@ static ql_code parse_array(ql_gguf_reader *r, ql_gguf_kv *kv)
     if (kv->n > ql_gguf_left(r) / bytes)
         return QL_GGUF_FAIL(r, "kv %.*s: array of %" PRIu64 " %s cannot fit in %zu bytes", KEY(kv), kv->n,
                             ql_gguf_type_names[element], ql_gguf_left(r));
-    ql_gguf_take(r, kv->n * bytes, &kv->data);
+    ql_gguf_take(r, kv->n * bytes, &kv->data); // bounded: above
     return element == QL_GGUF_BOOL ? check_bools(r, kv, kv->n) : QL_OK;
 }
 
@@ -197,10 +197,10 @@ static ql_code sort_kvs(ql_gguf_reader *r, ql_source *s)
 
 static ql_code parse_kvs(ql_gguf_reader *r, ql_source *s, uint64_t n)
 {
-    s->kvs = calloc(n + 1, sizeof *s->kvs);
-    s->kvs_by_key = malloc((n + 1) * sizeof *s->kvs_by_key);
+    s->kvs = calloc(n + 1, sizeof *s->kvs); // bounded: n <= MAX_COUNT
+    s->kvs_by_key = malloc((n + 1) * sizeof *s->kvs_by_key); // bounded: n <= MAX_COUNT
     if (!s->kvs || !s->kvs_by_key)
-        return ql_fail_memory(r->err, (n + 1) * (sizeof *s->kvs + sizeof *s->kvs_by_key));
+        return ql_fail_memory(r->err, (n + 1) * (sizeof *s->kvs + sizeof *s->kvs_by_key)); // bounded: n <= MAX_COUNT
     for (size_t i = 0; i < n; i++) {
         s->n_kvs = i + 1;
         QL_TRY(parse_kv(r, i, &s->kvs[i]));

@@ -27,7 +27,7 @@ static inline bool ql_gguf_take(ql_gguf_reader *r, uint64_t n, const uint8_t **d
     if (ql_gguf_left(r) < n)
         return false;
     *data = r->data + r->at;
-    r->at += n;
+    r->at += n; // bounded: n <= what is left
     return true;
 }
 

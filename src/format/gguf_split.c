@@ -45,9 +45,9 @@ static ql_code check_present(const char *path, unsigned count, ql_error *err)
     if (!shard || (n && !first))
         code = ql_fail_memory(err, strlen(path) + 1);
     else if (n == 1)
-        code = ql_fail(err, QL_E_NOT_FOUND, "%s: %s is missing", path, ql_path_name(first));
+        code = ql_fail(err, QL_E_FORMAT, "%s: %s is missing", path, ql_path_name(first));
     else if (n)
-        code = ql_fail(err, QL_E_NOT_FOUND, "%s: %s and %u more of %u files are missing", path, ql_path_name(first),
+        code = ql_fail(err, QL_E_FORMAT, "%s: %s and %u more of %u files are missing", path, ql_path_name(first),
                        n - 1, count);
     free(first);
     free(shard);
@@ -62,7 +62,7 @@ static ql_code check_shard(const ql_source *part, unsigned number, unsigned coun
     QL_TRY(ql_source_get_u64(part, "split.no", true, 0, UINT16_MAX, &no, err));
     if (n != count)
         return ql_fail(err, QL_E_FORMAT, "%s: split.count %" PRIu64 ": the file's name says %u", part->path, n, count);
-    if (no + 1 != number)
+    if (no + 1 != number) // bounded: 16 bits
         return ql_fail(err, QL_E_FORMAT, "%s: split.no %" PRIu64 ": the file's name says %u", part->path, no,
                        number - 1);
     return QL_OK;
@@ -77,6 +77,8 @@ static ql_code open_shard(ql_source *s, const char *path, unsigned number, ql_er
         set_number(part->path_copy, number);
         QL_TRY(ql_source_map(s, part->path_copy, &part->file, err));
         QL_TRY(ql_gguf_parse_part(part->file.data, part->file.size, part->path_copy, part, err));
+        for (size_t i = 0; ql_source_remark(part, i); i++)
+            ql_source_add_remark(s, "%s", ql_source_remark(part, i));
     }
     return check_shard(part, number, (unsigned)s->n_parts, err);
 }

@@ -117,7 +117,40 @@ static void sort(uint32_t *numbers, const ql_source *s, int compare(const void *
     qsort_r(numbers, s->n_tensors, sizeof *numbers, compare, s->tensors);
 }
 
-static ql_code check_overlap(ql_gguf_reader *r, const ql_source *s)
+// What lies between tensors: padding of zeros to the alignment. Anything else runs, but may be what somebody hides or
+// lost; it is told, of each kind the first.
+typedef struct gaps {
+    const uint8_t *at;       // where the tensor before ends
+    size_t alignment;
+    bool told_hole, told_padding;
+} gaps;
+
+static bool is_zero(const uint8_t *data, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (data[i])
+            return false;
+    return true;
+}
+
+// next: where the tensor `name` begins (NULL: the file ends), not before g->at.
+static void look_at_gap(const ql_gguf_reader *r, ql_source *s, gaps *g, const uint8_t *next, const char *name)
+{
+    size_t gap = (size_t)(next - g->at), to_alignment = -(size_t)(g->at - r->data) & (g->alignment - 1);
+    size_t padding = gap < to_alignment ? gap : to_alignment;
+    if (!g->told_padding && !is_zero(g->at, padding)) {
+        g->told_padding = true;
+        ql_source_add_remark(s, "%s: the padding before %s%s is not zero", r->path, name ? "tensor " : "the end", name ? name : "");
+    }
+    if (gap > padding && !g->told_hole) {
+        g->told_hole = true;
+        ql_source_add_remark(s, name ? "%s: %zu bytes before tensor %s belong to no tensor and are not used"
+                                     : "%s: %zu bytes after the last tensor belong to no tensor and are not used",
+                             r->path, gap - padding, name);
+    }
+}
+
+static ql_code check_places(ql_gguf_reader *r, ql_source *s, size_t alignment)
 {
     uint32_t *order = malloc((s->n_tensors + 1) * sizeof *order);
     if (!order)
@@ -129,6 +162,14 @@ static ql_code check_overlap(ql_gguf_reader *r, const ql_source *s)
         if (a->size > (size_t)(b->data - a->data))
             code = QL_GGUF_FAIL(r, "tensors %s and %s overlap", a->name, b->name);
     }
+    gaps g = {.at = r->data + r->at, .alignment = alignment};
+    for (size_t i = 0; i < s->n_tensors && code == QL_OK; i++) {
+        const ql_tensor *t = &s->tensors[order[i]];
+        look_at_gap(r, s, &g, t->data, t->name);
+        g.at = t->data + t->size;
+    }
+    if (code == QL_OK && s->n_tensors)
+        look_at_gap(r, s, &g, r->data + r->size, NULL);
     free(order);
     return code;
 }
@@ -163,20 +204,20 @@ static ql_code place(ql_gguf_reader *r, ql_source *s, const uint64_t *offsets)
                                 "(download incomplete?)", t->name, at, end, r->size);
         t->data = r->data + at;
     }
-    return check_overlap(r, s);
+    return check_places(r, s, alignment);
 }
 
 static ql_code parse_infos(ql_gguf_reader *r, ql_source *s, uint64_t n, uint64_t *offsets)
 {
     // n names take n * 65 bytes at most; and a name of L bytes (1 to 64) takes L + 1, less than 3/4 of the 24 + L that
     // it and its info have in the file. One more is for a name that comes before an info that is cut.
-    size_t most = n * (MAX_NAME + 1), there = ql_gguf_left(r) / 4 * 3 + 3;
+    size_t most = n * (MAX_NAME + 1), there = ql_gguf_left(r) / 4 * 3 + 3; // bounded: n <= MAX_COUNT
     size_t bytes = (most < there ? most : there) + MAX_NAME + 1;
     s->names = malloc(bytes);
-    s->tensors = calloc(n + 1, sizeof *s->tensors);
-    s->tensors_by_name = malloc((n + 1) * sizeof *s->tensors_by_name);
+    s->tensors = calloc(n + 1, sizeof *s->tensors); // bounded: n <= MAX_COUNT
+    s->tensors_by_name = malloc((n + 1) * sizeof *s->tensors_by_name); // bounded: n <= MAX_COUNT
     if (!s->names || !s->tensors || !s->tensors_by_name)
-        return ql_fail_memory(r->err, bytes + (n + 1) * (sizeof *s->tensors + sizeof *s->tensors_by_name));
+        return ql_fail_memory(r->err, bytes);
     size_t at = 0, len = 0;
     for (size_t i = 0; i < n; i++, at += len + 1) {
         QL_TRY(parse_tensor(r, s, i, s->names + at, &len, &s->tensors[i], &offsets[i]));
@@ -190,9 +231,9 @@ static ql_code parse_infos(ql_gguf_reader *r, ql_source *s, uint64_t n, uint64_t
 
 ql_code ql_gguf_parse_tensors(ql_gguf_reader *r, ql_source *source, uint64_t n)
 {
-    uint64_t *offsets = malloc((n + 1) * sizeof *offsets);
+    uint64_t *offsets = malloc((n + 1) * sizeof *offsets); // bounded: n <= MAX_COUNT
     if (!offsets)
-        return ql_fail_memory(r->err, (n + 1) * sizeof *offsets);
+        return ql_fail_memory(r->err, (n + 1) * sizeof *offsets); // bounded: n <= MAX_COUNT
     ql_code code = parse_infos(r, source, n, offsets);
     free(offsets);
     return code;

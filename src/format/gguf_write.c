@@ -314,7 +314,7 @@ ql_code ql_gguf_writer_finish(ql_gguf_writer *w, ql_buf *header, ql_error *err)
         return ql_fail_memory(err, w->kvs.len + w->infos.len);
     uint64_t begin_of_data = header->len - before;
     for (size_t i = 0; i < w->n_tensors; i++)
-        w->offsets[i] += begin_of_data;
+        w->offsets[i] += begin_of_data; // bounded: what was put
     w->file_bytes = begin_of_data + w->data_bytes;
     if (w->seal_at) {
         size_t at = HEADER_BYTES + w->seal_at;

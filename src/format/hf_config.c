@@ -149,7 +149,7 @@ static ql_code visit(walk *w, const json_t *value, size_t key_len, int depth)
             return QL_OK;
         if (w->n == MAX_ENTRIES)
             return ql_fail(w->err, QL_E_FORMAT, "%s: more than %d entries", path, MAX_ENTRIES);
-        kv.key = keep(w, w->key, key_len + 1, 1);
+        kv.key = keep(w, w->key, key_len + 1, 1); // bounded: key_len <= MAX_KEY
         if (w->kvs)
             w->kvs[w->n] = kv;
         w->n++;
@@ -158,7 +158,7 @@ static ql_code visit(walk *w, const json_t *value, size_t key_len, int depth)
     if (depth > MAX_DEPTH)
         return ql_fail(w->err, QL_E_FORMAT, "%s: %s: more than %d objects inside each other", path, w->key, MAX_DEPTH);
     json_object_foreach((json_t *)value, name, child) {
-        size_t len = strlen(name), at = key_len + (key_len > 0);
+        size_t len = strlen(name), at = key_len + (key_len > 0); // bounded: key_len <= MAX_KEY
         if (len > MAX_KEY - at)
             return ql_fail(w->err, QL_E_FORMAT, "%s: a key of %zu bytes, at most %d (%.64s...)", path, at + len,
                            MAX_KEY, w->key);

@@ -96,9 +96,9 @@ static ql_code check_present(index_file *x)
         free(path);
     }
     if (n == 1)
-        return ql_fail(x->err, QL_E_NOT_FOUND, "%s: %s is missing", x->folder, first);
+        return ql_fail(x->err, QL_E_FORMAT, "%s: %s is missing", x->folder, first);
     if (n)
-        return ql_fail(x->err, QL_E_NOT_FOUND, "%s: %s and %zu more of %zu files are missing", x->folder, first, n - 1,
+        return ql_fail(x->err, QL_E_FORMAT, "%s: %s and %zu more of %zu files are missing", x->folder, first, n - 1,
                        x->n_shards);
     return QL_OK;
 }

@@ -57,7 +57,7 @@ static ql_code find_header(reader *r, const uint8_t *file, size_t size)
         return FAIL(r, "header of %" PRIu64 " bytes: at most %d", n, MAX_HEADER);
     r->header = file + LENGTH_BYTES;
     r->header_size = n;
-    r->data = r->header + n;
+    r->data = r->header + n; // bounded: n <= MAX_HEADER
     r->data_size = size - LENGTH_BYTES - n;
     size_t i = 0;
     while (i < n && strchr(" \t\r\n", r->header[i]) && r->header[i])
@@ -202,7 +202,7 @@ static ql_code read_place(reader *r, ql_tensor *t, const json_t *offsets)
     if (end - begin != t->size)
         return FAIL(r, "tensor %s: its shape and type take %" PRIu64 " bytes, data_offsets hold %" PRIu64, t->name,
                     t->size, end - begin);
-    t->data = r->data + begin;
+    t->data = r->data + begin; // bounded: begin <= end <= the data's size
     return QL_OK;
 }
 

@@ -115,7 +115,8 @@ static uint64_t unsigned_at(const uint8_t *p, size_t bytes)
 static int64_t signed_at(const uint8_t *p, size_t bytes)
 {
     int shift = 64 - 8 * (int)bytes;
-    return (int64_t)(unsigned_at(p, bytes) << shift) >> shift; // arithmetic shift: gcc and clang define it
+    // bounded: bits that leave are the sign's. The shift back is arithmetic: gcc and clang define it.
+    return (int64_t)(unsigned_at(p, bytes) << shift) >> shift;
 }
 
 ql_code ql_source_get_u64(const ql_source *s, const char *key, bool required, uint64_t min, uint64_t max, uint64_t *out,

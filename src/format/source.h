@@ -32,6 +32,12 @@ typedef struct ql_tensor {
     bool packed;         // data are panels (kernel/layout.h) of whole sixteens of rows, from ql_source_open_packed
 } ql_tensor;
 
+// How many values it has: a product that was checked when the file was opened.
+static inline uint64_t ql_tensor_n_values(const ql_tensor *t)
+{
+    return t->shape[0] * t->shape[1] * t->shape[2] * t->shape[3];
+}
+
 // What can be opened; the caller closes.
 //   model.gguf                a GGUF file, known by its content; of a split one any shard opens all of them
 //   folder                    a Hugging Face folder: config.json with model.safetensors or its sharded index. Tensors

@@ -14,25 +14,43 @@ static const ql_kernels *const levels[] = {
 };
 enum { N_LEVELS = sizeof levels / sizeof *levels };
 
-// The highest level that the CPU and the operating system support.
-static int supported(void)
+static const char *const names[] = {"scalar", "avx2", "avx512"}; // known on every machine
+
+// The first feature of a level, or of one below it, that the CPU or the operating system lacks; NULL: none.
+static const char *lacks(int level)
 {
 #if defined(__x86_64__)
+#define LACKS(least, feature) \
+    if (level >= (least) && !__builtin_cpu_supports(feature)) \
+        return feature;
     __builtin_cpu_init();
-    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") || !__builtin_cpu_supports("f16c"))
-        return 0;
-    bool wide = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-                __builtin_cpu_supports("avx512vnni");
-    return wide ? 2 : 1;
+    LACKS(1, "avx2") LACKS(1, "fma") LACKS(1, "f16c")
+    LACKS(2, "avx512f") LACKS(2, "avx512bw") LACKS(2, "avx512dq") LACKS(2, "avx512vl") LACKS(2, "avx512vnni")
+#undef LACKS
+    return NULL;
 #else
-    return 0;
+    return level ? "x86-64" : NULL;
 #endif
+}
+
+static int supported(void)
+{
+    int level = 2;
+    while (lacks(level))
+        level--;
+    return level;
+}
+
+const char *ql_kernels_lacks(const char *isa)
+{
+    int level = 0;
+    while (level < 2 && strcmp(isa, names[level]) != 0)
+        level++;
+    return lacks(level);
 }
 
 const ql_kernels *ql_kernels_get(const char *isa)
 {
-    static const char *const names[] = {"scalar", "avx2", "avx512"}; // known on every machine
     int cap = N_LEVELS - 1, best = supported();
     if (isa) {
         for (cap = 0; cap < 3 && strcmp(isa, names[cap]) != 0;)

@@ -128,4 +128,7 @@ size_t ql_query_tile_bytes(ql_kv_type type, size_t head_dim); // for QL_QUERY_MA
 // name gives NULL; a level the CPU lacks gives the best one below it.
 const ql_kernels *ql_kernels_get(const char *isa);
 
+// The first CPU feature that a level needs and this machine lacks; NULL: it has them all.
+const char *ql_kernels_lacks(const char *isa);
+
 #endif

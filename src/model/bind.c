@@ -14,6 +14,7 @@ static ql_code bind_embd(ql_binder *b, ql_weights *w, ql_error *err)
     const ql_tensor *t = ql_find_embd(b->source, b->names, &b->prefix);
     if (!t)
         return ql_binder_missing(b, b->names->embd, err);
+    ql_binder_tensor(b, t->name);
     QL_TRY(ql_binder_check_shape(b, t, c->n_embd, c->n_vocab, 1, err));
     w->embd = (ql_matrix){.n_rows = c->n_vocab, .n_cols = c->n_embd};
     const ql_bound bound = {.matrix = &w->embd, .rows = {t, 0, c->n_vocab, c->n_vocab, false}, .role = QL_ROLE_EMBD,
@@ -26,10 +27,10 @@ static ql_code bind_positions(ql_binder *b, ql_weights *w, ql_error *err)
 {
     char name[96] = "";
     const ql_config *c = b->config;
-    size_t n = (size_t)c->context_length * c->n_embd;
+    size_t n = (size_t)c->context_length * c->n_embd; // bounded: 2^30, 2^20
     ql_binder_append(name, sizeof name, b->prefix, 0);
     ql_binder_append(name, sizeof name, b->names->pos_embd, 0);
-    const ql_tensor *t = ql_source_tensor(b->source, name);
+    const ql_tensor *t = ql_binder_tensor(b, name);
     if (!t)
         return ql_binder_missing(b, name, err);
     QL_TRY(ql_binder_check_shape(b, t, b->packed ? n : c->n_embd, b->packed ? 1 : c->context_length, 1, err));
@@ -43,7 +44,7 @@ static ql_code bind_positions(ql_binder *b, ql_weights *w, ql_error *err)
 static ql_code bind_output_vector(ql_binder *b, const char *name, const char *canonical, uint64_t n, float **out,
                                   ql_error *err)
 {
-    const ql_tensor *t = ql_source_tensor(b->source, name);
+    const ql_tensor *t = ql_binder_tensor(b, name);
     if (!t)
         return QL_OK;
     QL_TRY(ql_binder_check_shape(b, t, n, 1, 1, err));
@@ -60,13 +61,13 @@ static ql_code bind_output_norm(ql_binder *b, ql_weights *w, ql_error *err)
     const ql_config *c = b->config;
     ql_binder_append(name, sizeof name, b->prefix, 0);
     ql_binder_append(name, sizeof name, b->names->output_norm, 0);
-    if (!ql_source_tensor(b->source, name))
+    if (!ql_binder_tensor(b, name))
         return ql_binder_missing(b, name, err);
     QL_TRY(bind_output_vector(b, name, "output_norm.weight", c->n_embd, &w->output_norm.weight, err));
     if (b->plus_one && w->output_norm.weight)
         ql_binder_add_one(w->output_norm.weight, c->n_embd);
     ql_binder_bias_name(name);
-    if ((c->arch->flags & QL_ARCH_BIAS_NORM) && !ql_source_tensor(b->source, name))
+    if ((c->arch->flags & QL_ARCH_BIAS_NORM) && !ql_binder_tensor(b, name))
         return ql_binder_missing(b, name, err);
     return bind_output_vector(b, name, "output_norm.bias", c->n_embd, &w->output_norm.bias, err);
 }
@@ -80,11 +81,14 @@ static ql_code bind_output(ql_binder *b, ql_weights *w, ql_error *err)
         char name[96] = "";
         ql_binder_append(name, sizeof name, b->names->outputs[i], 0);
         if (!t && (b->packed || !c->tied_output))
-            t = ql_source_tensor(b->source, name);
+            t = ql_binder_tensor(b, name);
         ql_binder_bias_name(name);
         if (!w->output.bias)
             QL_TRY(bind_output_vector(b, name, "output.bias", c->n_vocab, &w->output.bias, err));
     }
+    if (!t && c->own_output && !b->packed)
+        return ql_fail(err, QL_E_FORMAT, "%s: tensor %s is missing, and tie_word_embeddings is false",
+                       ql_source_path(b->source), b->names->outputs[0]);
     if (!t)
         return QL_OK;
     QL_TRY(ql_binder_check_shape(b, t, c->n_embd, c->n_vocab, 1, err));
@@ -174,18 +178,59 @@ static ql_code bind_all(ql_binder *b, uint32_t max_length, ql_error *err)
     return bind_rope(b, w, max_length, err);
 }
 
-ql_code ql_bind(const ql_source *source, const ql_config *config, uint32_t max_length, ql_weights *weights,
-                ql_binding *binding, ql_error *err)
+static ql_binder begin(const ql_source *source, const ql_config *config, ql_arena *measure, ql_binding *binding)
 {
     ql_source_kind kind = ql_source_kind_of(source);
     const ql_tensor *embd = ql_source_tensor(source, ql_packed_names.embd);
-    ql_arena measure = {0};
     bool packed = embd && embd->packed;
-    ql_binder b = {.source = source, .config = config, .arena = &measure, .binding = binding, .packed = packed,
-                .names = packed ? &ql_packed_names : config->arch->tensors[kind], .prefix = "",
-                .plus_one = !packed && kind == QL_SOURCE_HF && (config->arch->flags & QL_ARCH_NORM_PLUS_ONE)};
     *binding = (ql_binding){0};
-    if (!packed)
+    return (ql_binder){.source = source, .config = config, .arena = measure, .binding = binding, .packed = packed,
+                       .names = packed ? &ql_packed_names : config->arch->tensors[kind], .prefix = "",
+                       .plus_one = !packed && kind == QL_SOURCE_HF && (config->arch->flags & QL_ARCH_NORM_PLUS_ONE)};
+}
+
+// Read elsewhere (rope.c), or what a program computes by itself and older files hold: angles and masks.
+static bool is_no_weight(const ql_binder *b, const char *name)
+{
+    static const char *const ends[] = {"rotary_emb.inv_freq", ".attn.bias", ".attn.masked_bias", ".attention.bias",
+                                       ".attention.masked_bias"};
+    size_t n = strlen(name);
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
+        if (n >= strlen(ends[i]) && strcmp(name + n - strlen(ends[i]), ends[i]) == 0)
+            return true;
+    for (int i = 0; i < 3 && b->names->outputs[i]; i++)
+        if (b->config->tied_output && strcmp(name, b->names->outputs[i]) == 0)
+            return true;
+    return strcmp(name, "rope_freqs.weight") == 0 || strncmp(name, "rope_factors_", 13) == 0;
+}
+
+ql_code ql_weights_unused(const ql_source *source, const ql_config *config, uint32_t max_length, size_t *n,
+                          const char **first, ql_error *err)
+{
+    ql_arena measure = {0};
+    ql_binding binding;
+    ql_binder b = begin(source, config, &measure, &binding);
+    size_t n_tensors = ql_source_n_tensors(source);
+    *n = 0;
+    *first = NULL;
+    if (!(b.used = calloc(n_tensors + 1, sizeof *b.used)))
+        return ql_fail_memory(err, n_tensors + 1);
+    ql_code code = bind_all(&b, max_length, err);
+    for (size_t i = 0; code == QL_OK && i < n_tensors; i++) {
+        const char *name = ql_source_tensor_at(source, i)->name;
+        if (!b.used[i] && !is_no_weight(&b, name) && (*n)++ == 0)
+            *first = name;
+    }
+    free(b.used);
+    return code;
+}
+
+ql_code ql_bind(const ql_source *source, const ql_config *config, uint32_t max_length, ql_weights *weights,
+                ql_binding *binding, ql_error *err)
+{
+    ql_arena measure = {0};
+    ql_binder b = begin(source, config, &measure, binding);
+    if (!b.packed)
         QL_TRY(refuse_features(&b, err));
     QL_TRY(bind_all(&b, max_length, err));
     ql_code code = ql_arena_init(&weights->arena, measure.used, true, err);

@@ -20,6 +20,14 @@ typedef struct place {
 
 // ---- names and sizes ----
 
+const ql_tensor *ql_binder_tensor(const ql_binder *b, const char *name)
+{
+    const ql_tensor *t = ql_source_tensor(b->source, name);
+    if (t && b->used)
+        b->used[t - ql_source_tensor_at(b->source, 0)] = true;
+    return t;
+}
+
 void ql_binder_append(char *out, size_t size, const char *pattern, uint32_t number)
 {
     size_t used = strlen(out);
@@ -84,7 +92,7 @@ static bool try_slot(const ql_binder *b, const place *p, const ql_slot *slot, fo
     ql_binder_append(name, sizeof name, b->prefix, 0);
     ql_binder_append(name, sizeof name, b->names->layer, p->layer);
     ql_binder_append(name, sizeof name, slot->name, p->number);
-    const ql_tensor *t = ql_source_tensor(b->source, name);
+    const ql_tensor *t = ql_binder_tensor(b, name);
     if (t || !f->name[0]) {
         memcpy(f->name, name, sizeof name);
         f->slot = *slot;
@@ -159,7 +167,7 @@ void ql_binder_matrix(ql_binder *b, const ql_bound *bound)
 
 static uint64_t row_of(const ql_rows *rows, uint64_t r)
 {
-    return rows->first + r / rows->inner * rows->stride + r % rows->inner;
+    return rows->first + r / rows->inner * rows->stride + r % rows->inner; // bounded: the shape was checked
 }
 
 // Where a target's rows are in its slot's tensor.
@@ -203,7 +211,7 @@ static ql_code find_bias(ql_binder *b, const found *f, ql_target target, const q
     *bias = NULL;
     if (!ql_binder_bias_name(name))
         return QL_OK;
-    *bias = ql_source_tensor(b->source, name);
+    *bias = ql_binder_tensor(b, name);
     signed char has = *bias ? 1 : -1, *seen = &b->biases[target];
     if (!*bias && (needs_bias(b->config->arch, target) || *seen > 0))
         return ql_binder_missing(b, name, err);
@@ -282,7 +290,8 @@ static ql_code bind_values(ql_binder *b, const place *p, const ql_tensor *t, con
     const ql_config *c = b->config;
     uint64_t n_out = dim_size(c, ql_target_infos[p->target].cols);
     bool of_heads = p->target == QL_TO_Q_NORM || p->target == QL_TO_K_NORM;
-    bool each = of_heads && t->shape[0] * t->shape[1] == n_out && t->shape[2] == 1 && t->shape[3] == 1;
+    bool flat = t->shape[2] == 1 && t->shape[3] == 1;
+    bool each = of_heads && flat && t->shape[0] * t->shape[1] == n_out; // bounded: the product was checked
     bool shared = of_heads && !each && c->qk_norm == QL_QK_NORM_HEAD;
     uint64_t n = shared ? c->head_dim : n_out;
     if (!each)

@@ -16,7 +16,11 @@ typedef struct ql_binder {
     ql_binding *binding;      // matrices and vectors NULL when measuring
     const ql_tensor *attn_norm;  // of the layer
     signed char biases[QL_TARGETS]; // 0: not seen yet, 1: layers have one, -1: they do not
+    bool *used;                  // [tensors of the source], or NULL: nobody wants to know
 } ql_binder;
+
+// The source's tensor of this name, which is then used; NULL: absent.
+const ql_tensor *ql_binder_tensor(const ql_binder *b, const char *name);
 
 // Appends pattern to out [size], %u as number.
 void ql_binder_append(char *out, size_t size, const char *pattern, uint32_t number);

@@ -153,8 +153,9 @@ static ql_code read_vocab(const ql_source *source, ql_config *c, ql_error *err)
     if (!embd)
         return ql_fail(err, QL_E_FORMAT, "%s: tensor %s%s is missing", ql_source_path(source), prefix, names->embd);
     if (embd->shape[1] < 1 || embd->shape[1] > 1u << 24)
-        return ql_fail(err, QL_E_FORMAT, "%s: tensor %s: %llu rows, a vocabulary has 1 to %u", ql_source_path(source),
-                       embd->name, (unsigned long long)embd->shape[1], 1u << 24);
+        return ql_fail(err, QL_E_FORMAT, "%s: tensor %s: shape [%llu,%llu], expected [%u,1 to %u]", ql_source_path(source),
+                       embd->name, (unsigned long long)embd->shape[0], (unsigned long long)embd->shape[1], c->n_embd,
+                       1u << 24);
     c->n_vocab = (uint32_t)embd->shape[1];
     return QL_OK;
 }

@@ -82,7 +82,7 @@ static ql_code read_sizes(const ql_reader *r, ql_config *c, ql_error *err)
     QL_TRY(ql_read_u32(r, k->context, false, 1, 1u << 30, &c->context_length, err));
     QL_TRY(ql_read_u32(r, k->n_embd, false, 4, 1u << 20, &c->n_embd, err));
     QL_TRY(ql_read_u32(r, k->n_layers, false, 1, QL_LAYERS_MAX, &c->n_layers, err));
-    c->n_ff = d->n_ff ? d->n_ff : 4 * c->n_embd;
+    c->n_ff = d->n_ff ? d->n_ff : 4 * c->n_embd; // bounded: n_embd <= 2^20
     QL_TRY(ql_read_u32(r, k->n_ff, false, 1, 1u << 22, &c->n_ff, err));
     c->norm_eps = (float)d->eps;
     return ql_read_f32(r, c->arch->eps_key, 0, 1, &c->norm_eps, err);
@@ -447,7 +447,9 @@ static ql_code read_switches(const ql_reader *r, ql_config *c, ql_error *err)
     c->qk_norm = normed ? a->qk_norm : QL_QK_NORM_NONE;
     c->tied_output = a->defaults.tied;
     QL_TRY(ql_read_bool(r, "tie_word_embeddings", &c->tied_output, err));
-    return ql_read_bool(&top, "tie_word_embeddings", &c->tied_output, err);
+    QL_TRY(ql_read_bool(&top, "tie_word_embeddings", &c->tied_output, err));
+    c->own_output = !c->tied_output && (ql_read_has(r, "tie_word_embeddings") || ql_read_has(&top, "tie_word_embeddings"));
+    return QL_OK;
 }
 
 ql_code ql_config_hf(const ql_source *source, ql_config *c, ql_error *err)

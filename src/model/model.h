@@ -78,6 +78,7 @@ typedef struct ql_config {
     bool gated;             // f(gate(x)) * up(x); else f(up(x))
     bool parallel_residual; // x + attention(norm(x)) + ffn(norm(x)); a layer without ffn_norm shares attention's
     bool tied_output;       // the embedding is the output matrix, whatever else the source has
+    bool own_output;        // the source says that it is not; neither: it is where the source has no other
     bool learned_positions; // weights->pos_embd is added to the embedding
     float embd_scale, residual_scale, logit_scale; // multiply; 1 without
     float attn_scale;       // of scores: usually 1 / sqrt(head_dim)
@@ -156,6 +157,10 @@ typedef struct ql_mix ql_mix; // a named quantization, model/mix.h
 // weights. On failure nothing is left.
 ql_code ql_weights_bind(const ql_source *source, const ql_config *config, uint32_t max_length, ql_weights *weights,
                         ql_error *err);
+
+// How many tensors of the source have no place in this architecture, and the first one's name.
+ql_code ql_weights_unused(const ql_source *source, const ql_config *config, uint32_t max_length, size_t *n,
+                          const char **first, ql_error *err);
 
 uint64_t ql_weights_packed_bytes(const ql_weights *weights); // what they take now
 

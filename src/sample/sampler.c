@@ -377,8 +377,8 @@ ql_code ql_sampler_next(ql_sampler *s, float *logits, int32_t *id, ql_error *err
     find_tops(s, logits);
     int32_t best = argmax(s, logits);
     if (best < 0)
-        return ql_fail(err, QL_E_NUMERIC, "no token has a logit above -inf: the model's numbers are broken (NaN), or "
-                                          "logit_bias forbids every token");
+        return ql_fail(err, QL_E_NUMERIC, "no token has a logit above -inf: the model's numbers are broken (NaN; quantllm verify "
+                                          "looks for them), or logit_bias forbids every token");
     *id = best;
     if (!s->greedy) {
         collect(s, logits, logits[best]);

@@ -19,14 +19,14 @@ ql_code ql_charsmap_new(const uint8_t *data, size_t size, ql_charsmap **out, ql_
         return ql_fail_memory(err, sizeof *map);
     map->n_units = trie / 4;
     map->n_texts = size - 4 - trie;
-    map->units = malloc(trie + 4);
+    map->units = malloc((size_t)trie + 4); // bounded: trie <= size - 4
     map->texts = malloc(map->n_texts + 1);
     if (!map->units || !map->texts) {
         ql_charsmap_free(map);
         return ql_fail_memory(err, size);
     }
     memcpy(map->units, data + 4, trie);
-    memcpy(map->texts, data + 4 + trie, map->n_texts);
+    memcpy(map->texts, data + 4 + trie, map->n_texts); // bounded: the same
     map->texts[map->n_texts] = 0;
     *out = map;
     return QL_OK;

@@ -323,7 +323,7 @@ static ql_code check_added(const json_t *token, size_t i, ql_str *text, ql_error
 
 static ql_code put_model(reader *r, by_id *b)
 {
-    size_t most = 4 * r->n_vocab + 65536;
+    size_t most = 4 * r->n_vocab + 65536; // bounded: entries that are in the file
     for (size_t i = 0; i < r->n_vocab; i++) {
         const entry *e = &r->vocab[i];
         if (e->id >= most)
@@ -435,7 +435,7 @@ static ql_code take_scores(reader *r)
     ql_tokenizer *t = r->t;
     if (!(t->scores = calloc(t->vocab.n, sizeof *t->scores)))
         return ql_fail_memory(r->err, t->vocab.n * sizeof *t->scores);
-    memcpy(t->scores, r->scores, r->n_vocab * sizeof *t->scores);
+    memcpy(t->scores, r->scores, r->n_vocab * sizeof *t->scores); // bounded: entries that are in the file
     return QL_OK;
 }
 

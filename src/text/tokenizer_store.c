@@ -176,7 +176,8 @@ ql_code ql_tokenizer_load_stored(const ql_source *source, const void *data, size
     if (sum_of((const uint8_t *)data + SUMMED, head.bytes - SUMMED) != head.sum)
         return wrong("is damaged", err);
     ql_tokenizer *t = ql_tokenizer_new();
-    if (!t || !(t->store = aligned_alloc(ALIGN, (head.bytes + ALIGN - 1) / ALIGN * ALIGN))) {
+    uint64_t rounded;
+    if (!t || !ql_round_up_u64(head.bytes, ALIGN, &rounded) || !(t->store = aligned_alloc(ALIGN, rounded))) {
         ql_tokenizer_free(t);
         return ql_fail_memory(err, head.bytes);
     }

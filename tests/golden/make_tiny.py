@@ -271,6 +271,22 @@ def bad_value(n, kvs, listed):
     return assemble(kvs, listed)
 
 
+def parts(bad=None, **changes):
+    """The entries and tensors of a model; with bad, of one that is to break a rule, whose weights are zeros."""
+    options = argparse.Namespace(**{"dtype": "f32", "context": 256, "template": "chatml", "rope": "none", "factors": False,
+                                    "biases": False, "untied": False, "bad": bad, **changes})
+    kvs, n_vocab = metadata(options)
+    return kvs, tensors(options, n_vocab)
+
+
+def build(bad=None, **changes):
+    """The bytes of a model; of one that breaks rule `bad`."""
+    kvs, listed = parts(bad, **changes)
+    if bad is None:
+        return assemble(kvs, listed)
+    return (bad_header if bad <= 12 else bad_tensor if bad <= 25 else bad_value)(bad, kvs, listed)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out")
@@ -284,14 +300,7 @@ def main():
     parser.add_argument("--untied", action="store_true", help="an output matrix of its own")
     parser.add_argument("--bad", type=int, choices=range(1, 40), metavar="NN")
     options = parser.parse_args()
-    kvs, n_vocab = metadata(options)
-    listed = tensors(options, n_vocab)
-    if options.bad is None:
-        data = assemble(kvs, listed)
-    elif options.bad <= 12:
-        data = bad_header(options.bad, kvs, listed)
-    else:
-        data = (bad_tensor if options.bad <= 25 else bad_value)(options.bad, kvs, listed)
+    data = build(**{name: value for name, value in vars(options).items() if name != "out"})
     with open(options.out, "wb") as file:
         file.write(data)
     return 0

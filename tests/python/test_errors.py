@@ -7,8 +7,6 @@ import pytest
 
 from quantllm import Tokenizer, turbo
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "golden"))
-import make_bad_folder
 
 INT64 = 2**64 - 1
 WRONG_PARAMETERS = [
@@ -248,23 +246,6 @@ def test_folder_that_exists_is_no_name_of_the_hub(tmp_path, monkeypatch):
     text = fails(ValueError, None, turbo, "owner/name", revision="main")
     assert text == "revision is for models of the Hub, and owner/name is a path: leave it out"
     assert "is a path" in fails(ValueError, None, turbo, "owner/name:Q4_K_M", token="x")
-
-
-@pytest.mark.parametrize("number", range(1, 40))
-def test_bad_file(make_tiny, number):
-    """The numbers of the list of bad GGUF files; the reader's own tests compare the words."""
-    path = make_tiny(f"bad{number:02}.gguf", "--bad", f"{number:02}")
-    with pytest.raises((ValueError, NotImplementedError)) as caught:
-        turbo(path, verbose=False)
-    text = str(caught.value)
-    assert text.startswith(f"{path}: ") and len(text) > len(f"{path}: ") + 10 and "\n" not in text
-
-
-@pytest.mark.parametrize("number", range(40, 50))
-def test_bad_folder(tmp_path, number):
-    make_bad_folder.make(tmp_path / "model", number)
-    text = fails(FileNotFoundError if number == 49 else ValueError, None, turbo, tmp_path / "model", verbose=False)
-    assert text.startswith(f"{tmp_path}/model") and make_bad_folder.MESSAGES[number] in text and "\n" not in text
 
 
 def test_closed_model(tiny):

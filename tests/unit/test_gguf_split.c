@@ -87,9 +87,9 @@ static void missing_shards_are_named(void **state)
     (void)state;
     put_split();
     unlink(folder_path("m-00002-of-00003.gguf"));
-    folder_refused("m-00003-of-00003.gguf", QL_E_NOT_FOUND, "/m-00003-of-00003.gguf: m-00002-of-00003.gguf is missing");
+    folder_refused("m-00003-of-00003.gguf", QL_E_FORMAT, "/m-00003-of-00003.gguf: m-00002-of-00003.gguf is missing");
     unlink(folder_path("m-00001-of-00003.gguf"));
-    folder_refused(NULL, QL_E_NOT_FOUND,
+    folder_refused(NULL, QL_E_FORMAT,
                    "/m-00003-of-00003.gguf: m-00001-of-00003.gguf and 1 more of 3 files are missing");
 }
 

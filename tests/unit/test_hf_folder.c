@@ -292,9 +292,9 @@ static void indexes_that_are_wrong(void **state)
     // 49: a shard is missing, or several are
     put_shards();
     unlink(folder_path("model-00002-of-00002.safetensors"));
-    folder_refused(NULL, QL_E_NOT_FOUND, ": model-00002-of-00002.safetensors is missing");
+    folder_refused(NULL, QL_E_FORMAT, ": model-00002-of-00002.safetensors is missing");
     unlink(folder_path("model-00001-of-00002.safetensors"));
-    folder_refused(NULL, QL_E_NOT_FOUND, ": model-00001-of-00002.safetensors and 1 more of 2 files are missing");
+    folder_refused(NULL, QL_E_FORMAT, ": model-00001-of-00002.safetensors and 1 more of 2 files are missing");
     // one tensor in two files
     put_shards();
     put_tensors("model-00001-of-00002.safetensors",
@@ -331,7 +331,7 @@ static void links_are_followed(void **state)
     ql_buf_free(&identity);
     ql_source_close(s);
     unlink(folder_path("model-00002-of-00002.safetensors")); // the link hangs
-    folder_refused("snapshot", QL_E_NOT_FOUND, "/snapshot: model-00002-of-00002.safetensors is missing");
+    folder_refused("snapshot", QL_E_FORMAT, "/snapshot: model-00002-of-00002.safetensors is missing");
     for (size_t i = 0; i < 4; i++) {
         char link[1200];
         snprintf(link, sizeof link, "%s/snapshot/%s", folder, names[i]);

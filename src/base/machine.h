@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: MIT
+// What this machine lets the process have: cores, memory, and the limits of cgroups (versions 1 and 2), affinity and
+// ulimit. A root in front of /proc and /sys is "" but in tests, which bring files of their own.
+#ifndef QL_BASE_MACHINE_H
+#define QL_BASE_MACHINE_H
+
+#include "base/error.h"
+
+typedef struct ql_cores {
+    int online;    // CPUs (threads of cores) that run
+    int allowed;   // of which affinity allows
+    int cores;     // physical cores of those
+    double quota;  // cores that cgroups allow, the least of the group and all above it; 0: no quota
+    int threads;   // what all this gives, 1 to 256
+} ql_cores;
+
+void ql_cores_look(const char *root, ql_cores *cores);
+
+// Bytes; 0: no limit, or not known.
+typedef struct ql_memory {
+    uint64_t total;
+    uint64_t machine;       // available without swapping
+    uint64_t cgroup;        // what the group and all above it leave
+    uint64_t address_space; // what `ulimit -v` leaves
+    uint64_t available;     // the least of these
+} ql_memory;
+
+void ql_memory_look(const char *root, ql_memory *memory);
+
+// Calls visit for the folder of this process's group, then for those above it, in the hierarchy that has the controller
+// ("cpu", "memory"): of version 2, of version 1, or of both where both are mounted.
+typedef void ql_cgroup_visit(void *arg, const char *folder, bool version_2);
+void ql_cgroup_walk(const char *root, const char *controller, ql_cgroup_visit *visit, void *arg);
+
+// Small files of numbers: up to n of them, separated by blanks; how many were read.
+int ql_read_numbers(const char *folder, const char *name, uint64_t *numbers, int n);
+
+// Bytes per second that so many threads read from memory together; 0: it could not be measured. Takes about 0.3 s and
+// 512 MB.
+double ql_measure_bandwidth(int threads);
+
+#endif
