@@ -120,11 +120,30 @@ char *cli_find_model(const cli_options *options, int *code)
     return model.path;
 }
 
+// The model of --draft, in its own types and the same number of threads.
+static ql_model *open_draft(const cli_options *options, int *code)
+{
+    cli_options of_draft = {.model = options->draft, .quiet = options->quiet};
+    const ql_model_options with = {.threads = options->model_options.threads,
+                                   .max_length = options->model_options.max_length,
+                                   .no_cache = options->model_options.no_cache};
+    char *path = cli_find_model(&of_draft, code);
+    ql_model *draft = path ? cli_open_model(path, &with, options->quiet, code) : NULL;
+    free(path);
+    return draft;
+}
+
 ql_model *cli_open_named(cli_options *options, int *code)
 {
+    ql_model *draft = options->draft ? open_draft(options, code) : NULL;
+    if (options->draft && !draft)
+        return NULL;
     char *path = cli_find_model(options, code);
-    ql_model *model = path ? cli_open_model(path, &options->model_options, options->quiet, code) : NULL;
+    ql_model_options with = options->model_options;
+    with.draft = draft;
+    ql_model *model = path ? cli_open_model(path, &with, options->quiet, code) : NULL;
     free(path);
+    ql_model_close(draft);
     if (model && (*code = cli_take_model_defaults(options, model)) != CLI_OK) {
         ql_model_close(model);
         return NULL;

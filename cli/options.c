@@ -22,6 +22,7 @@ enum {
     KEY_BITS,
     KEY_KV_CACHE,
     KEY_NO_SPECULATION,
+    KEY_DRAFT,
     KEY_NO_CACHE,
     KEY_REVISION,
     KEY_MODEL_DEFAULTS,
@@ -180,6 +181,9 @@ static error_t parse_model_option(int key, char *arg, struct argp_state *state)
     case KEY_QUANTIZATION:
         options->model_options.quantization = arg;
         return 0;
+    case KEY_DRAFT:
+        options->draft = arg;
+        return 0;
     case KEY_NO_SPECULATION:
         options->params.no_speculation = true;
         return 0;
@@ -218,6 +222,7 @@ static const struct argp_option model_options[] = {
     {"quantization", KEY_QUANTIZATION, "TYPE", 0, "How weights run: Q8_0, Q4_K_M, ..., F32 is the reference (auto)", 2},
     {"bits", KEY_BITS, "N", 0, "The same by number: 2, 3, 4, 5, 6, 8 or 16", 2},
     {"kv-cache", KEY_KV_CACHE, "TYPE", 0, "Keys and values: f32, f16, q8 or q4 (auto: q8)", 2},
+    {"draft", KEY_DRAFT, "MODEL", 0, "A smaller model that suggests tokens: the same text, sooner", 2},
     {"no-speculation", KEY_NO_SPECULATION, NULL, 0, "Compute no tokens ahead: the same text, token after token", 2},
     {"no-cache", KEY_NO_CACHE, NULL, 0, "Neither read nor keep packed weights", 2},
     {"chat-template", KEY_CHAT_TEMPLATE, "FILE", 0, "Jinja chat template instead of the model's", 2},

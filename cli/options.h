@@ -12,6 +12,7 @@ typedef struct cli_options {
     const char *model;
     const char *prompt; // NULL: none on the command line
     bool read_stdin;    // "-" was given
+    const char *draft;    // a model's name; NULL: none
     const char *revision; // of a model of the Hub; NULL: not given
     bool chat, json, quiet, verbose, no_parse_special;
     bool yes, packed;   // of the verbs about stored models

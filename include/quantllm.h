@@ -105,6 +105,8 @@ typedef struct ql_model_options {
     const char *quantization;  /* string */
     const char *kv_cache;      /* string: "f32", "f16", "q8" or "q4"; NULL or "auto": what the architecture has, f32 with
                                   quantization "F32" */
+    ql_model *draft;           /* a smaller model with the same vocabulary whose continuations are tried (speculation): the
+                                  same text, sooner where it guesses well. A reference is held; NULL: none */
     const char *chat_template; /* string, Jinja source used instead of the file's; NULL: the file's */
     bool no_cache;             /* neither read nor write the cache of packed weights */
     bool inspect;              /* only look: ql_model_get_info() and templates work, weights are not read, no session */

@@ -68,31 +68,6 @@ static int open_model(Model *self, const char *path, ql_model_options *options, 
     return PyErr_Occurred() || PyErr_CheckSignals() < 0 ? -1 : 0;
 }
 
-static PyObject *model_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
-{
-    const char *path;
-    PyObject *quantization, *kv_cache, *chat_template, *progress, *log;
-    ql_model_options options = {0};
-    unsigned max_length;
-    int cache;
-    (void)kwargs;
-    if (!PyArg_ParseTuple(args, "yiIiOOOpOO:Model", &path, &options.threads, &max_length, &options.bits, &quantization,
-                          &kv_cache, &chat_template, &cache, &progress, &log) ||
-        ql_py_string(quantization, "quantization", &options.quantization) < 0 ||
-        ql_py_string(kv_cache, "kv_cache", &options.kv_cache) < 0 ||
-        ql_py_string(chat_template, "chat_template", &options.chat_template) < 0)
-        return NULL;
-    options.max_length = max_length;
-    options.no_cache = !cache;
-    Model *self = ql_py_alloc(type);
-    if (!self)
-        return NULL;
-    self->pid = getpid();
-    if (open_model(self, path, &options, progress, log) < 0)
-        Py_CLEAR(self);
-    return (PyObject *)self;
-}
-
 static void model_dealloc(Model *self)
 {
     if (self->model && getpid() == self->pid) // a forked child has no threads to end: it leaves the memory as it is
@@ -162,6 +137,51 @@ static PyObject *model_session(Model *self, PyObject *unused)
 static PyObject *file_text(const char *text)
 {
     return text ? PyUnicode_DecodeUTF8(text, (Py_ssize_t)strlen(text), "replace") : Py_NewRef(Py_None);
+}
+
+// ---- opening ----
+
+// draft: a Model, which lives as long as what it drafts for, or None.
+static int open_with(Model *self, const char *path, ql_model_options *options, PyObject *draft, PyObject *progress,
+                     PyObject *log)
+{
+    if (draft == Py_None)
+        return open_model(self, path, options, progress, log);
+    if (!PyObject_TypeCheck(draft, Py_TYPE(self))) {
+        PyErr_SetString(PyExc_TypeError, "draft must be a Model or None");
+        return -1;
+    }
+    options->draft = enter((Model *)draft);
+    if (!options->draft)
+        return -1;
+    int result = open_model(self, path, options, progress, log);
+    leave((Model *)draft);
+    return result;
+}
+
+static PyObject *model_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    const char *path;
+    PyObject *quantization, *kv_cache, *draft, *chat_template, *progress, *log;
+    ql_model_options options = {0};
+    unsigned max_length;
+    int cache;
+    (void)kwargs;
+    if (!PyArg_ParseTuple(args, "yiIiOOOOpOO:Model", &path, &options.threads, &max_length, &options.bits, &quantization,
+                          &kv_cache, &draft, &chat_template, &cache, &progress, &log) ||
+        ql_py_string(quantization, "quantization", &options.quantization) < 0 ||
+        ql_py_string(kv_cache, "kv_cache", &options.kv_cache) < 0 ||
+        ql_py_string(chat_template, "chat_template", &options.chat_template) < 0)
+        return NULL;
+    options.max_length = max_length;
+    options.no_cache = !cache;
+    Model *self = ql_py_alloc(type);
+    if (!self)
+        return NULL;
+    self->pid = getpid();
+    if (open_with(self, path, &options, draft, progress, log) < 0)
+        Py_CLEAR(self);
+    return (PyObject *)self;
 }
 
 static PyObject *model_info(Model *self, PyObject *unused)
@@ -287,7 +307,7 @@ static PyGetSetDef model_getset[] = {
 };
 
 static PyType_Slot model_slots[] = {
-    {Py_tp_doc, "Model(path: bytes, threads, max_length, bits, quantization, kv_cache, chat_template, cache, progress, log)"},
+    {Py_tp_doc, "Model(path: bytes, threads, max_length, bits, quantization, kv_cache, draft, chat_template, cache, progress, log)"},
     {Py_tp_new, model_new},
     {Py_tp_dealloc, model_dealloc},
     {Py_tp_methods, model_methods},

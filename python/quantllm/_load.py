@@ -40,6 +40,7 @@ def turbo(
     chat_template: str | os.PathLike[str] | None = None,
     cache: bool = True,
     speculation: bool = True,
+    draft: TurboModel | str | os.PathLike[str] | None = None,
 ) -> TurboModel:
     """Opens a model and makes it ready to generate text.
 
@@ -69,6 +70,8 @@ def turbo(
                    writes them.
     speculation    compute tokens ahead where the text repeats itself or its prompt, and keep those that are right. The
                    text is the same without, token by token; summaries, edits and structured text come sooner with it.
+    draft          a smaller model with the same vocabulary, opened by turbo() or named as above, whose continuations are
+                   tried where the text itself suggests nothing.
 
     Models of the Hub are downloaded by huggingface_hub into its cache (HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_TOKEN,
     HF_HUB_OFFLINE): only the files that are needed, and only once.
@@ -87,6 +90,7 @@ def turbo(
         bits or 0,
         kind,
         optional_text("kv_cache", kv_cache),
+        _draft_handle(draft, threads, max_length, cache, token, verbose),
         _template_source(chat_template),
         flag("cache", cache),
     )
@@ -106,6 +110,19 @@ def turbo(
 
 
 # ---- which model ----
+
+
+def _draft_handle(
+    draft: Any, threads: Any, max_length: Any, cache: Any, token: Any, verbose: Any
+) -> _quantllm.Model | None:
+    """The library's handle of the draft model; what it drafts for keeps it alive."""
+    if draft is None:
+        return None
+    if not isinstance(draft, TurboModel):
+        file_path("draft", draft)  # says what it must be
+        draft = turbo(draft, threads=threads, max_length=max_length, cache=cache, token=token, verbose=verbose)
+    return draft._handle
+
 
 
 def _locate(model: Any, name: str, revision: str | None, token: str | None, verbose: bool) -> Origin:

@@ -25,6 +25,7 @@ class Model:
         bits: int,
         quantization: str | None,
         kv_cache: str | None,
+        draft: Model | None,
         chat_template: str | None,
         cache: bool,
         progress: Callable[[float], object] | None,

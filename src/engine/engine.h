@@ -33,6 +33,7 @@ struct ql_model {
     uint32_t max_length;
     double load_seconds;
 
+    ql_model *draft;            // suggests tokens, or NULL
     char *name;
     ql_choice choice;
     ql_params defaults;         // what the model recommends

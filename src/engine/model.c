@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/draft.h"
 #include "engine/engine.h"
 #include "model/arch.h"
 #include "model/mix.h"
@@ -287,6 +288,8 @@ static ql_code load(ql_model *m, const char *path, const ql_model_options *o, ql
     QL_TRY(load_name(m, path, err));
     QL_TRY(prepare(m, o, &log, err));
     QL_TRY(load_tokenizer(m, err));
+    if (m->draft)
+        QL_TRY(ql_draft_check(m, m->draft, err));
     QL_TRY(load_weights(m, o, &log, err));
     QL_TRY(load_template(m, o, &log, err));
     ql_defaults_read(ql_source_document(m->source, "generation_config.json"), &m->defaults, &log);
@@ -308,6 +311,7 @@ static void destroy(ql_model *m)
     close_packed(m);
     ql_source_close(m->source);
     ql_packed_place_free(&m->place);
+    ql_model_close(m->draft);
     pthread_mutex_destroy(&m->turn);
     free(m->template_source);
     free(m->name);
@@ -324,6 +328,10 @@ ql_model *ql_model_open(const char *path, const ql_model_options *options, ql_er
     }
     atomic_init(&m->references, 1);
     pthread_mutex_init(&m->turn, NULL);
+    if (options && options->draft) {
+        m->draft = options->draft;
+        ql_model_retain(m->draft);
+    }
     if (load(m, path, options ? options : &defaults, err) != QL_OK) {
         destroy(m);
         return NULL;

@@ -64,6 +64,7 @@ void ql_session_free(ql_session *session)
     for (size_t i = 0; i < WAVE; i++) {
         ql_cache_free(&session->slots[i].cache);
         ql_lookup_free(&session->slots[i].lookup);
+        ql_draft_free(&session->slots[i].draft);
         free(session->slots[i].tokens);
     }
     ql_model_close(session->model);
@@ -92,7 +93,10 @@ static ql_code open_slot(ql_session *s, cache_slot *slot, ql_error *err)
     ql_code code = ql_lookup_init(&slot->lookup, s->model->max_length, err);
     if (code == QL_OK)
         code = ql_cache_init(&slot->cache, &s->model->config, s->model->kv_type, s->model->max_length, err);
+    if (code == QL_OK && s->model->draft)
+        code = ql_draft_init(&slot->draft, s->model->draft, err);
     if (code != QL_OK) {
+        ql_cache_free(&slot->cache);
         ql_lookup_free(&slot->lookup);
         free(tokens);
         return code;
@@ -236,6 +240,7 @@ static ql_code start_sequence(ql_session *s, sequence *q, size_t index, ql_error
     slot->n_cached = cached < ids->n ? cached : ids->n - 1; // the last one must be computed: its logits are wanted
     memcpy(slot->tokens, ids->data, ids->n * sizeof *ids->data);
     ql_lookup_clear(&slot->lookup);
+    ql_draft_restart(&slot->draft);
     s->usage.n_prompt_cached += slot->n_cached;
     q->slot = slot;
     q->index = index;

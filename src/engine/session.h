@@ -3,7 +3,7 @@
 #ifndef QL_ENGINE_SESSION_H
 #define QL_ENGINE_SESSION_H
 
-#include "engine/engine.h"
+#include "engine/draft.h"
 #include "engine/lookup.h"
 #include "engine/odds.h"
 
@@ -15,6 +15,7 @@ typedef struct cache_slot {
     int32_t *tokens;  // [max_length]; NULL: not allocated yet
     size_t n_cached;  // tokens whose keys and values are in the cache
     ql_lookup lookup; // of tokens
+    ql_draft draft;
 } cache_slot;
 
 // A prompt on its way.
@@ -27,6 +28,7 @@ typedef struct sequence {
     const int32_t *draft;  // tokens that may follow
     size_t n_draft;        // of which so many may be used
     int draft_kind;
+    int32_t draft_tokens[QL_DRAFT_MAX]; // of the draft model
     ql_sampler *sampler;
     ql_detokenizer *detokenizer; // that has seen the prompt
     ql_stream *stream;

@@ -25,16 +25,28 @@ static size_t add_rows(ql_session *s, sequence *q, size_t n_rows, size_t budget,
     return n_rows + total;
 }
 
-// What may follow the tokens of a sequence that decodes, at most up to its end.
+// What the text itself suggests may follow the tokens of a sequence that decodes, at most up to its end; where it
+// suggests nothing, draft_kind is -1 and n_draft how many tokens another one may.
 static void find_draft(const ql_session *s, sequence *q)
 {
     size_t match, left = (size_t)s->params.max_new_tokens - q->n_new, room = s->model->max_length - q->n_tokens;
     q->n_draft = ql_lookup_find(&q->slot->lookup, q->slot->tokens, q->n_tokens, &q->draft, &match);
     left = left < room ? left : room;
     left = left < QL_DRAFT_MAX + 1 ? left : QL_DRAFT_MAX + 1;
-    if (q->n_draft >= left) // the token of the step itself comes first
+    q->draft_kind = q->n_draft ? ql_odds_kind(match) : -1;
+    if (!q->n_draft || q->n_draft >= left) // the token of the step itself comes first
         q->n_draft = left - 1;
-    q->draft_kind = ql_odds_kind(match);
+}
+
+// The draft model's tokens for the one sequence that decodes.
+static size_t draft_by_model(ql_session *s, sequence *q)
+{
+    ql_draft *draft = &q->slot->draft;
+    int kind = q->draft_kind = QL_ODDS_KINDS - 1;
+    size_t n = ql_odds_choose(&s->odds, 1, &kind, 1, q->n_draft, draft->seconds_a_token);
+    q->draft = q->draft_tokens;
+    q->n_draft = n ? ql_draft_find(draft, q->slot->tokens, q->n_tokens, s->model->config.n_vocab, n, q->draft_tokens) : 0;
+    return q->n_draft;
 }
 
 // How many drafts each sequence gets, in a step in which n decode.
@@ -48,6 +60,10 @@ static size_t plan_drafts(ql_session *s, size_t n)
         if (!ql_sequence_running(q) || uncomputed(q) != 1)
             continue;
         find_draft(s, q);
+        if (q->draft_kind < 0 && n == 1 && s->model->draft) // for one sequence: its own steps are not batched
+            return draft_by_model(s, q);
+        if (q->draft_kind < 0)
+            q->n_draft = 0;
         if (!q->n_draft)
             continue;
         kinds[n_drafts++] = q->draft_kind;

@@ -18,7 +18,7 @@ def handle(tiny):
 
 
 def open_model(path, threads=1, progress=None, log=None):
-    return _quantllm.Model(str(path).encode(), threads, 0, 0, None, None, None, False, progress, log)
+    return _quantllm.Model(str(path).encode(), threads, 0, 0, None, None, None, None, False, progress, log)
 
 
 def drain(session, number):

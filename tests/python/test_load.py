@@ -46,7 +46,7 @@ def asked(monkeypatch):
     ({"dtype": "float32", "quantization": "f32"}, 0, "F32"), ({"dtype": "float32", "quantization": "auto"}, 0, "F32"),
 ])
 def test_type(asked, tiny, options, bits, quantization):
-    assert asked(tiny, **options) == [os.fsencode(tiny), 0, 0, bits, quantization, None, None, True]
+    assert asked(tiny, **options) == [os.fsencode(tiny), 0, 0, bits, quantization, None, None, None, True]
 
 
 @pytest.mark.parametrize("bits", [2, 3, 4, 5, 6, 8, 16])
@@ -57,7 +57,7 @@ def test_bits(asked, tiny, bits):
 def test_other_options(asked, tiny):
     options = {"threads": 3, "max_length": 77, "chat_template": "{{ x }}", "cache": False, "quantization": "Q8_0",
                "kv_cache": "q4"}
-    assert asked(tiny, **options) == [os.fsencode(tiny), 3, 77, 0, "Q8_0", "q4", "{{ x }}", False]
+    assert asked(tiny, **options) == [os.fsencode(tiny), 3, 77, 0, "Q8_0", "q4", None, "{{ x }}", False]
 
 
 def test_what_exists_is_a_path(asked, tmp_path, monkeypatch):

@@ -76,3 +76,36 @@ def test_up_to_the_end_of_the_context(tiny):
 def test_speculation_is_a_flag(tiny):
     with pytest.raises(TypeError, match="speculation"):
         turbo(tiny, verbose=False, speculation=3)
+
+
+@pytest.mark.parametrize("parameters", PARAMETERS, ids=range(len(PARAMETERS)))
+def test_a_draft_model(tiny, pair, parameters):
+    """Itself, which is mostly right, in coarser types, which is sometimes; as a path and as an open model."""
+    _, plain = pair
+    with turbo(tiny, verbose=False, quantization="Q4_0", cache=False) as small:
+        for draft in (tiny, small):
+            with turbo(tiny, verbose=False, draft=draft) as model:
+                for prompt in PROMPTS:
+                    expected = plain.generate(prompt, max_new_tokens=40, **parameters)
+                    assert model.generate(prompt, max_new_tokens=40, **parameters) == expected
+                    assert model.last_usage.drafted_tokens > 0 or model.last_usage.new_tokens < 4
+                assert model.generate(PROMPTS, max_new_tokens=9, **parameters) == plain.generate(
+                    PROMPTS, max_new_tokens=9, **parameters)
+
+
+def test_a_draft_model_lives_as_long_as_it_is_needed(tiny, pair):
+    _, plain = pair
+    draft = turbo(tiny, verbose=False)
+    model = turbo(tiny, verbose=False, draft=draft)
+    draft.close()
+    assert model.generate("Once", seed=1, max_new_tokens=20) == plain.generate("Once", seed=1, max_new_tokens=20)
+    with pytest.raises(ValueError, match="closed"):
+        turbo(tiny, verbose=False, draft=draft)
+    model.close()
+
+
+def test_a_draft_model_of_another_vocabulary(tiny, smollm):
+    with pytest.raises(ValueError, match="^draft: .*vocabulary"):
+        turbo(tiny, verbose=False, draft=smollm)
+    with pytest.raises(TypeError, match="draft"):
+        turbo(tiny, verbose=False, draft=3)

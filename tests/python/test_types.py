@@ -15,7 +15,7 @@ SAMPLING = ("*, max_new_tokens=512, temperature=0.7, top_p=0.9, top_k=50, min_p=
 SIGNATURES = [
     (turbo, "model, *, bits=None, quantization=None, kv_cache=None, max_length=None, threads=None, device=None, "
             "dtype=None, seed=None, revision=None, token=None, verbose=True, config=None, chat_template=None, cache=True, "
-            "speculation=True"),
+            "speculation=True, draft=None"),
     (TurboModel.generate, f"self, prompt, {SAMPLING}, parse_special=True"),
     (TurboModel.chat, f"self, messages, {SAMPLING}, tools=None, documents=None, variables=None, parse=None"),
     (TurboModel.parse_answer, "self, answer, tools=None, prompt=None"),
