@@ -157,9 +157,9 @@ static void print_json(const cli_answer *answer, const cli_options *options)
     json_t *object = json_pack(
         "{s:s, s:s%, s:s%, s:s, s:o, s:{s:I, s:I, s:I, s:{s:I}}, s:{s:f, s:f}}", "model", options->model, "text",
         parts.content, parts.content_len, "reasoning", parts.reasoning, parts.reasoning_len, "finish_reason",
-        cli_finish_name(answer->finish), "seed", seed_value(options->params.seed), "usage", "prompt_tokens", (json_int_t)usage->n_prompt,
-        "completion_tokens", (json_int_t)usage->n_new, "total_tokens", (json_int_t)(usage->n_prompt + usage->n_new),
-        "prompt_tokens_details", "cached_tokens", (json_int_t)usage->n_prompt_cached, "timings", "prompt_seconds",
+        cli_finish_name(answer->finish), "seed", seed_value(options->params.seed), "usage", "prompt_tokens",
+        (json_int_t)usage->n_prompt, "completion_tokens", (json_int_t)usage->n_new, "total_tokens",
+        (json_int_t)(usage->n_prompt + usage->n_new), "prompt_tokens_details", "cached_tokens", (json_int_t)usage->n_prompt_cached, "timings", "prompt_seconds",
         usage->prompt_seconds, "decode_seconds", usage->decode_seconds);
     char *text = object ? json_dumps(object, 0) : NULL;
     if (text) {
