@@ -158,9 +158,8 @@ static void print_json(const cli_answer *answer, const cli_options *options)
         "{s:s, s:s%, s:s%, s:s, s:o, s:{s:I, s:I, s:I, s:{s:I}, s:{s:I, s:I}}, s:{s:f, s:f}}", "model", options->model,
         "text", parts.content, parts.content_len, "reasoning", parts.reasoning, parts.reasoning_len, "finish_reason",
         cli_finish_name(answer->finish), "seed", seed_value(options->params.seed), "usage", "prompt_tokens",
-        (json_int_t)usage->n_prompt,
-        "completion_tokens", (json_int_t)usage->n_new, "total_tokens", (json_int_t)(usage->n_prompt + usage->n_new),
-        "prompt_tokens_details", "cached_tokens", (json_int_t)usage->n_prompt_cached, "completion_tokens_details",
+        (json_int_t)usage->n_prompt, "completion_tokens", (json_int_t)usage->n_new, "total_tokens",
+        (json_int_t)(usage->n_prompt + usage->n_new), "prompt_tokens_details", "cached_tokens", (json_int_t)usage->n_prompt_cached, "completion_tokens_details",
         "accepted_prediction_tokens", (json_int_t)usage->n_accepted, "rejected_prediction_tokens",
         (json_int_t)(usage->n_drafted - usage->n_accepted), "timings", "prompt_seconds",
         usage->prompt_seconds, "decode_seconds", usage->decode_seconds);

@@ -45,7 +45,7 @@ struct ql_decoding {
     ql_buf *out, shown;
     ql_error *err;
     bool verbatim;
-    size_t drop;   // so many bytes of the end have been shown
+    ql_buf before; // what has been shown, when all comes at the end
 };
 
 ql_code ql_decoding_new(const ql_decoder *decoder, ql_decoding **out, ql_error *err)
@@ -72,6 +72,7 @@ void ql_decoding_free(ql_decoding *d)
         ql_buf_free(&d->state[i].work);
     }
     ql_buf_free(&d->shown);
+    ql_buf_free(&d->before);
     ql_matcher_free(&d->matcher);
     free(d);
 }
@@ -475,27 +476,41 @@ ql_code ql_decoding_push(ql_decoding *d, const char *s, size_t n, bool verbatim,
     return push(d, 0, s, n);
 }
 
+// How much of a text has been shown. What follows may change the end of what was shown (a pattern that matches over it, a
+// byte that makes a character): then the text goes on behind what both have, in whole characters.
+static size_t shown_before(const ql_decoding *d, const ql_buf *all)
+{
+    const ql_buf *before = &d->before;
+    size_t n = 0;
+    while (n < before->len && n < all->len && before->data[n] == all->data[n])
+        n++;
+    while (n > 0 && n < all->len && ((uint8_t)all->data[n] & 0xc0) == 0x80)
+        n--;
+    return n;
+}
+
 ql_code ql_decoding_finish(ql_decoding *d, ql_buf *out, ql_error *err)
 {
     ql_buf all = {0};
-    d->out = d->drop ? &all : out;
+    d->out = d->before.len ? &all : out;
     d->err = err;
     ql_code code = QL_OK;
     for (size_t i = 0; code == QL_OK && i < d->decoder->n; i++)
         code = finish(d, i);
-    if (code == QL_OK && all.len > d->drop)
-        ql_buf_append(out, all.data + d->drop, all.len - d->drop);
+    size_t shown = shown_before(d, &all);
+    if (code == QL_OK && all.len > shown)
+        ql_buf_append(out, all.data + shown, all.len - shown);
     bool failed = all.failed || out->failed;
     ql_buf_free(&all);
     return code == QL_OK && failed ? ql_fail_memory(err, all.cap) : code;
 }
 
-void ql_decoding_forget(ql_decoding *d, size_t n)
+ql_code ql_decoding_forget(ql_decoding *d, const char *shown, size_t n, ql_error *err)
 {
     for (size_t i = 0; i < d->decoder->n; i++)
         if (keeps_all(d, i)) { // then all comes at the end, with what was shown in front
-            d->drop = n;
-            return;
+            ql_buf_append(&d->before, shown, n);
+            return d->before.failed ? ql_fail_memory(err, n) : QL_OK;
         }
     for (size_t i = 0; i < d->decoder->n; i++) {
         step_state *state = &d->state[i];
@@ -512,4 +527,5 @@ void ql_decoding_forget(ql_decoding *d, size_t n)
             ql_buf_consume(&state->held, ends ? len - mark : len);
         }
     }
+    return QL_OK;
 }

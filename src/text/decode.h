@@ -45,7 +45,8 @@ void ql_decoding_free(ql_decoding *decoding);
 ql_code ql_decoding_push(ql_decoding *decoding, const char *token, size_t len, bool verbatim, ql_buf *out,
                          ql_error *err);
 ql_code ql_decoding_finish(ql_decoding *decoding, ql_buf *out, ql_error *err);
-// What has been pushed is a text that has been shown already, n bytes of it: what would still come of it alone is dropped.
-void ql_decoding_forget(ql_decoding *decoding, size_t n);
+// What has been pushed is a text that has been shown already, alone: what would still come of it is dropped. Where what follows
+// changes its end, the rest begins behind what is the same.
+ql_code ql_decoding_forget(ql_decoding *decoding, const char *shown, size_t n, ql_error *err);
 
 #endif

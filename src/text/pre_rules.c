@@ -40,9 +40,12 @@
 
 static const char *const gpt2[] = {GPT2, NULL};
 static const char *const llama3[] = {LLAMA3("\\p{N}{1,3}", NEWLINES), NULL};
+// The publisher's pattern is LLAMA3 with "\\s{512}(?!\\S)|\\s{256}(?!\\S)|..." for "\\s+(?!\\S)|\\s+". But then "\\s*[\\r\\n]+"
+// looks through the whole of a run of spaces again for each 512 of them. The second step cuts what LLAMA3 gives whole.
 static const char *const jais2[] = {
-    LLAMA3("\\p{N}{1,3}", "|\\s*[\\r\\n]+|\\s{512}(?!\\S)|\\s{256}(?!\\S)|\\s{128}(?!\\S)|\\s{64}(?!\\S)|\\s{32}(?!\\S)|"
-           "\\s{16}(?!\\S)|\\s{8}(?!\\S)|\\s{4}(?!\\S)|\\s{1,2}(?!\\S)|\\s{1}"), NULL};
+    LLAMA3("\\p{N}{1,3}", NEWLINES),
+    "(?:\\A(?=[^\\S\\r\\n]+\\z)|(?!\\A)\\G)(?:\\s{512}|\\s{256}|\\s{128}|\\s{64}|\\s{32}|\\s{16}|\\s{8}|\\s{4}|\\s{1,2})",
+    NULL};
 static const char *const qwen2[] = {LLAMA3("\\p{N}", NEWLINES), NULL};
 static const char *const qwen35[] = {
     "(?i:" CONTRACTIONS ")|[^\\r\\n\\p{L}\\p{N}]?[\\p{L}\\p{M}]+|\\p{N}| ?[^\\s\\p{L}\\p{M}\\p{N}]+[\\r\\n]*" NEWLINES, NULL};

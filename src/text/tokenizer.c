@@ -364,7 +364,8 @@ ql_code ql_detokenizer_prime(ql_detokenizer *d, const int32_t *ids, size_t n, ql
         code = ql_detokenizer_push(alone, ids[i], &shown, err);
     if (code == QL_OK)
         code = ql_detokenizer_finish(alone, &shown, err);
-    ql_decoding_forget(d->decoding, shown.len);
+    if (code == QL_OK)
+        code = ql_decoding_forget(d->decoding, shown.data ? shown.data : "", shown.len, err);
     ql_detokenizer_free(alone);
     ql_buf_free(&shown);
     return code;

@@ -429,6 +429,36 @@ static void the_first_space_of_a_continuation_is_kept(void **state)
     ql_tokenizer_close(t);
 }
 
+// Behind a prompt, with decoders that see the text as a whole.
+static void goes_on(const char *decoder, const char *vocab, const int32_t *ids, size_t n, size_t first, const char *expected)
+{
+    ql_tokenizer *t = accepted(bpe(decoder, vocab));
+    ql_buf text = {0};
+    ql_detokenizer *d = NULL;
+    assert_int_equal(ql_detokenizer_new(t, false, &d, NULL), QL_OK);
+    assert_int_equal(ql_detokenizer_prime(d, ids, first, NULL), QL_OK);
+    for (size_t i = first; i < n; i++)
+        assert_int_equal(ql_detokenizer_push(d, ids[i], &text, NULL), QL_OK);
+    assert_int_equal(ql_detokenizer_finish(d, &text, NULL), QL_OK);
+    assert_string_equal(text.data ? text.data : "", expected);
+    ql_detokenizer_free(d);
+    ql_buf_free(&text);
+    ql_tokenizer_close(t);
+}
+
+static void a_pattern_over_the_whole_text_goes_on_behind_a_prompt(void **state)
+{
+    (void)state;
+#define OVER_ALL(pattern, content) "\"decoder\":{\"type\":\"Sequence\",\"decoders\":[{\"type\":\"ByteFallback\"},{\"type\":\"Fuse\"}," \
+    "{\"type\":\"Replace\",\"pattern\":{\"Regex\":\"" pattern "\"},\"content\":\"" content "\"}]},"
+    static const char vocab[] = "\"vocab\":{\"a\":0,\"b\":1,\" \":2,\"<0xF0>\":3,\"<0x9F>\":4,\"<0x98>\":5,\"<0x80>\":6},\"merges\":[]";
+    goes_on(OVER_ALL(" +", " "), vocab, (int32_t[]){0, 2, 2, 1, 2, 2, 0}, 7, 3, "b a"); // decode(prompt) is "a "
+    goes_on(OVER_ALL(" +", " "), vocab, (int32_t[]){0, 2, 2, 2, 1}, 5, 3, "b");         // the run goes on
+    goes_on(OVER_ALL("^ ", ""), vocab, (int32_t[]){2, 0, 2, 1}, 4, 1, "a b");           // decode(prompt) is empty
+    goes_on(OVER_ALL("ab", "!"), vocab, (int32_t[]){1, 0, 1, 0}, 4, 2, "!a");           // its end changes: "ba", then "b!a"
+    goes_on(OVER_ALL("x", "x"), vocab, (int32_t[]){0, 3, 4, 5, 6, 1}, 6, 2, "\xf0\x9f\x98\x80" "b"); // U+FFFD, then a character
+}
+
 // ---- storing ----
 
 static void a_stored_tokenizer_is_the_same(void **state)
@@ -547,6 +577,7 @@ int main(void)
         cmocka_unit_test(bad_bytes_are_told_apart_from_text),
         cmocka_unit_test(every_decoder_streams_what_it_gives),
         cmocka_unit_test(the_first_space_of_a_continuation_is_kept),
+        cmocka_unit_test(a_pattern_over_the_whole_text_goes_on_behind_a_prompt),
         cmocka_unit_test(a_stored_tokenizer_is_the_same),
         cmocka_unit_test(numbers_are_the_librarys),
         cmocka_unit_test(patterns_are_translated),
