@@ -71,7 +71,8 @@ static void advise_of_hub(const hub_settings *s, bool known, uint64_t space, jso
     int made = access(s->cache, W_OK) != 0 && errno != ENOENT
                    ? asprintf(&line, "the Hub's cache can not be written (%s): set HF_HOME to a place that can", s->cache)
                : known && space < (uint64_t)5 << 30
-                   ? asprintf(&line, "%s of disk are free for downloads in %s: set HF_HOME to a place with more", size, s->cache)
+                   ? asprintf(&line, "%s of disk are free for downloads in %s: set HF_HOME to a place with more", size,
+                              s->cache)
                    : -1;
     if (made >= 0)
         json_array_append_new(advice, cli_json_text(line));
@@ -163,7 +164,8 @@ static void print_cpu(const json_t *cpu)
     json_t *level;
     json_array_foreach(json_object_get(cpu, "levels"), i, level)
         if (i && !json_is_true(json_object_get(level, "used")) && !json_is_true(json_object_get(level, "there")))
-            snprintf(why + strlen(why), sizeof why - strlen(why), "; %s not: %s", string_of(level, "level"), string_of(level, "why"));
+            snprintf(why + strlen(why), sizeof why - strlen(why), "; %s not: %s", string_of(level, "level"),
+                     string_of(level, "why"));
     line("cpu", "%s", string_of(cpu, "name"));
     line("level", "%s%s%s%s", *string_of(cpu, "level") ? string_of(cpu, "level") : "none",
          json_is_string(json_object_get(cpu, "cap")) ? ", capped by QUANTLLM_ISA=" : "", string_of(cpu, "cap"), why);

@@ -9,8 +9,8 @@ import re
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-READERS = ["src/format/*.[ch]", "src/text/tokenizer*.[ch]", "src/text/json_scan.c", "src/text/regex*.c", "src/text/normalize.h",
-           "src/text/pretokenize.h", "src/text/decode.h", "src/text/jinja_mem.h", "src/text/jinja_read.c", "src/text/jinja_global.c",
+READERS = ["src/format/*.[ch]", "src/text/tokenizer*.[ch]", "src/text/json_scan.c", "src/text/regex*.c",
+           "src/text/normalize.h", "src/text/pretokenize.h", "src/text/decode.h", "src/text/jinja_mem.h", "src/text/jinja_read.c", "src/text/jinja_global.c",
            "src/sample/params.c", "src/model/model.h", "hub/*.[ch]"]
 # Of what we write ourselves, and of what is cut into pieces instead of refused.
 NOT_LIMITS = {"src/format/gguf_write.c", "src/model/model.h:QL_ROWS_MAX", "src/model/model.h:QL_LOGIT_ROWS_MAX"}

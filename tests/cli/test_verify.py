@@ -52,7 +52,8 @@ def test_sound_file(verify, tmp_path, dtype):
     assert quantllm.verify(path) == {"ok": True, "findings": [], "tensors": len(listed), "values": values_of(listed), "packed": 0}
 
 
-@pytest.mark.parametrize("number", [bad.number for bad in bad_inputs.TABLE if bad.action == "open" and bad.code in ("format", "unsupported")])
+@pytest.mark.parametrize("number", [bad.number for bad in bad_inputs.TABLE
+                                    if bad.action == "open" and bad.code in ("format", "unsupported")])
 def test_bad_input(command, tmp_path, number):
     """The line of the table, as a finding."""
     bad = next(b for b in bad_inputs.TABLE if b.number == number)
@@ -64,7 +65,8 @@ def test_bad_input(command, tmp_path, number):
     assert {"severity": "fault", "finding": want} in json.loads(done.stdout)["findings"]
 
 
-@pytest.mark.parametrize("bits, what", [(0x7fc00000, "1 values are NaN and 0 infinite"), (0xff800000, "0 values are NaN and 1 infinite")])
+@pytest.mark.parametrize("bits, what", [(0x7fc00000, "1 values are NaN and 0 infinite"),
+                                        (0xff800000, "0 values are NaN and 1 infinite")])
 def test_one_bad_value(verify, tmp_path, bits, what):
     kvs, listed = make_tiny.parts(bad=True)
     at = 4 * (7 * 64 + 5)
