@@ -171,7 +171,7 @@ static void print_cpu(const json_t *cpu)
          json_is_string(json_object_get(cpu, "cap")) ? ", capped by QUANTLLM_ISA=" : "", string_of(cpu, "cap"), why);
 }
 
-static void print_cache(const char *label, const json_t *cache, const char *what)
+static void print_cache(const char *label, const json_t *cache, const char *count, const char *what)
 {
     char used[32], space[32], cap[48] = "";
     if (!json_is_object(cache)) {
@@ -183,7 +183,8 @@ static void print_cache(const char *label, const json_t *cache, const char *what
     cli_size((uint64_t)json_integer_value(json_object_get(cache, "free")), space);
     if (most)
         snprintf(cap, sizeof cap, " of at most %.0f GiB", (double)most / (1 << 30));
-    line(label, "%d %s, %s%s, %s free, in %s", int_of(cache, what), what, used, cap, space, string_of(cache, "folder"));
+    line(label, "%d %s%s, %s%s, %s free, in %s", int_of(cache, count), what, int_of(cache, count) == 1 ? "" : "s", used, cap,
+         space, string_of(cache, "folder"));
 }
 
 static void print_text(const json_t *all)
@@ -208,8 +209,8 @@ static void print_text(const json_t *all)
         line("bandwidth", "%.1f GB/s read by %d thread%s: a model of 1 GB decodes at most %.0f tokens per second",
              json_real_value(speed) / 1e9, int_of(threads, "default"), int_of(threads, "default") == 1 ? "" : "s",
              json_real_value(speed) / 1e9);
-    print_cache("Hub cache", json_object_get(all, "hub"), "models");
-    print_cache("packed cache", json_object_get(all, "packed_cache"), "files");
+    print_cache("Hub cache", json_object_get(all, "hub"), "models", "model");
+    print_cache("packed cache", json_object_get(all, "packed_cache"), "files", "file");
     json_array_foreach(json_object_get(all, "advice"), i, sentence)
         print(i ? "" : "advice", json_string_value(sentence));
     if (json_array_size(json_object_get(all, "advice")) == 0)
