@@ -54,23 +54,18 @@ else:
     model.create_completion(sys.argv[3], max_tokens=3, temperature=0)
 print("USED")
 """
-# Words by which a line of llama.cpp's log tells of a fault. Which file, field or value it is about is not asked for.
-COMPLAINS = re.compile(r"(?i)\b(error|invalid|fail|wrong|corrupt|bad|unknown|unsupported|missing|mismatch|exceed|duplicat|"
-                       r"out of|not within|not a|expected|overflow|zero|truncat|assert|no longer|newer|support|big.endian)")
-ALWAYS = re.compile(r"(?i)failed to load model|llama_model_load: error loading|llama_load_model_from_file")
+# Lines of llama.cpp's log that tell of a fault; which file, field or value it is about is not asked for.
+COMPLAINS = re.compile(r"error loading model: |^gguf_init|^read: |GGML_ASSERT|(?i:\berror\b)")
+EXCEPTION = re.compile(r"[A-Za-z_][\w.]*(Error|Exception)\b")
+MUTE = "Failed to load model from file"  # what an exception of llama-cpp-python says of every fault
 
 
-def reason(text, ours):
-    """The last line that tells more than that loading failed."""
+def reason(text):
+    """What a person who reads standard error learns: the exception, or where that is mute the first complaint before it."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    dump = ("Traceback", "File ", "llama_model_loader:", "print_info:", "load:")
-    errors = [line for line in lines if COMPLAINS.search(line) and not line.startswith(dump)]
-    if ours:
-        return lines[-1] if lines and re.match(r"\w+(\.\w+)*: ", lines[-1]) else ""
-    detailed = [line for line in errors if "error loading model: " in line or not ALWAYS.search(line)]
-    if lines and re.match(r"\w+(\.\w+)*(Error|Exception)\b", lines[-1]) and not ALWAYS.search(lines[-1]):
-        return lines[-1]
-    return detailed[0] if detailed else ""
+    raised = [line for line in lines if EXCEPTION.match(line) and MUTE not in line]
+    complaints = [line for line in lines if COMPLAINS.search(line) and MUTE not in line and not EXCEPTION.match(line)]
+    return raised[-1] if raised else complaints[0] if complaints else ""
 
 
 def probe(python, script, bad, path):
@@ -87,7 +82,7 @@ def probe(python, script, bad, path):
     if done.returncode < 0:
         said = [line for line in err.splitlines() if "GGML_ASSERT" in line or "terminate" in line]
         return f"crash {signal.Signals(-done.returncode).name}", said[-1] if said else ""
-    said = reason(err, script is OURS)
+    said = reason(err)
     if done.returncode == 0 and "USED" in out:
         return "accepted", ""
     if "MemoryError" in err or "bad_alloc" in err or "Cannot allocate memory" in err:
