@@ -71,7 +71,8 @@ static void advise_of_hub(const hub_settings *s, bool known, uint64_t space, jso
     int made = access(s->cache, W_OK) != 0 && errno != ENOENT
                    ? asprintf(&line, "the Hub's cache can not be written (%s): set HF_HOME to a place that can", s->cache)
                : known && space < (uint64_t)5 << 30
-                   ? asprintf(&line, "%s of disk are free for downloads in %s: set HF_HOME to a place with more", size, s->cache)
+                   ? asprintf(&line, "%s of disk are free for downloads in %s: set HF_HOME to a place with more", size,
+                              s->cache)
                    : -1;
     if (made >= 0)
         json_array_append_new(advice, cli_json_text(line));
@@ -163,13 +164,14 @@ static void print_cpu(const json_t *cpu)
     json_t *level;
     json_array_foreach(json_object_get(cpu, "levels"), i, level)
         if (i && !json_is_true(json_object_get(level, "used")) && !json_is_true(json_object_get(level, "there")))
-            snprintf(why + strlen(why), sizeof why - strlen(why), "; %s not: %s", string_of(level, "level"), string_of(level, "why"));
+            snprintf(why + strlen(why), sizeof why - strlen(why), "; %s not: %s", string_of(level, "level"),
+                     string_of(level, "why"));
     line("cpu", "%s", string_of(cpu, "name"));
     line("level", "%s%s%s%s", *string_of(cpu, "level") ? string_of(cpu, "level") : "none",
          json_is_string(json_object_get(cpu, "cap")) ? ", capped by QUANTLLM_ISA=" : "", string_of(cpu, "cap"), why);
 }
 
-static void print_cache(const char *label, const json_t *cache, const char *what)
+static void print_cache(const char *label, const json_t *cache, const char *count, const char *what)
 {
     char used[32], space[32], cap[48] = "";
     if (!json_is_object(cache)) {
@@ -181,7 +183,8 @@ static void print_cache(const char *label, const json_t *cache, const char *what
     cli_size((uint64_t)json_integer_value(json_object_get(cache, "free")), space);
     if (most)
         snprintf(cap, sizeof cap, " of at most %.0f GiB", (double)most / (1 << 30));
-    line(label, "%d %s, %s%s, %s free, in %s", int_of(cache, what), what, used, cap, space, string_of(cache, "folder"));
+    line(label, "%d %s%s, %s%s, %s free, in %s", int_of(cache, count), what, int_of(cache, count) == 1 ? "" : "s", used, cap,
+         space, string_of(cache, "folder"));
 }
 
 static void print_text(const json_t *all)
@@ -206,8 +209,8 @@ static void print_text(const json_t *all)
         line("bandwidth", "%.1f GB/s read by %d thread%s: a model of 1 GB decodes at most %.0f tokens per second",
              json_real_value(speed) / 1e9, int_of(threads, "default"), int_of(threads, "default") == 1 ? "" : "s",
              json_real_value(speed) / 1e9);
-    print_cache("Hub cache", json_object_get(all, "hub"), "models");
-    print_cache("packed cache", json_object_get(all, "packed_cache"), "files");
+    print_cache("Hub cache", json_object_get(all, "hub"), "models", "model");
+    print_cache("packed cache", json_object_get(all, "packed_cache"), "files", "file");
     json_array_foreach(json_object_get(all, "advice"), i, sentence)
         print(i ? "" : "advice", json_string_value(sentence));
     if (json_array_size(json_object_get(all, "advice")) == 0)

@@ -33,7 +33,7 @@ static int print_help(void)
            "Run language models on the CPU: a GGUF file, a folder with safetensors, or org/name of the\n"
            "Hugging Face Hub.\n\n");
     for (size_t i = 0; i < N_VERBS; i++)
-        printf("  %-7s%s\n", verbs[i].name, verbs[i].summary);
+        printf("  %-8s%s\n", verbs[i].name, verbs[i].summary);
     printf("\n  quantllm VERB --help   a verb's options\n"
            "  quantllm --version     the version\n\n"
            "Examples:\n"

@@ -109,21 +109,35 @@ static void check_file(report *r, const char *path)
     free(line);
 }
 
+// Files of one split model differ in the number of "-00001-of-00003.gguf" alone.
+static bool same_split(const char *a, const char *b)
+{
+    enum { SUFFIX = 20, NUMBER = 5 };
+    size_t n = strlen(a), at = n > SUFFIX ? n - SUFFIX + 1 : 0;
+    return at && n == strlen(b) && strncmp(a + at + NUMBER, "-of-", 4) == 0 && strncmp(a, b, at) == 0 &&
+           strcmp(a + at + NUMBER, b + at + NUMBER) == 0;
+}
+
+// All files of a folder; or a file, with those of the same split model.
 static void check_files(report *r, const char *path)
 {
     struct stat st;
-    DIR *dir = stat(path, &st) == 0 && S_ISDIR(st.st_mode) ? opendir(path) : NULL;
-    if (!dir) {
+    bool whole = stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    char *folder = whole ? strdup(path) : !slash ? strdup(".") : strndup(path, (size_t)(slash - path) + (slash == path));
+    DIR *dir = folder ? opendir(folder) : NULL;
+    if (!dir)
         check_file(r, path);
-        return;
-    }
-    for (struct dirent *e; (e = readdir(dir));) {
+    for (struct dirent *e; dir && (e = readdir(dir));) {
         char *file = NULL;
-        if (asprintf(&file, "%s/%s", path, e->d_name) >= 0 && stat(file, &st) == 0 && S_ISREG(st.st_mode))
+        if ((whole || strcmp(e->d_name, name) == 0 || same_split(e->d_name, name)) &&
+            asprintf(&file, "%s/%s", folder, e->d_name) >= 0 && stat(file, &st) == 0 && S_ISREG(st.st_mode))
             check_file(r, file);
         free(file);
     }
-    closedir(dir);
+    if (dir)
+        closedir(dir);
+    free(folder);
 }
 
 // ---- the verb ----
@@ -161,9 +175,10 @@ static void print_summary(const report *r, const char *name, const ql_verify_res
                                    (json_int_t)v->n_packed));
         return;
     }
-    snprintf(text, sizeof text, ": %s: %llu tensors, %llu values, %zu checksums, %u packed files; %zu faults, %zu warnings\n",
+    snprintf(text, sizeof text, ": %s: %llu tensors, %llu values, %zu checksum%s, %u packed file%s; %zu fault%s, %zu warning%s\n",
              r->n_faults ? "FAULTY" : "ok", (unsigned long long)v->n_tensors, (unsigned long long)v->n_values, r->n_checksums,
-             v->n_packed, r->n_faults, r->n_warnings);
+             r->n_checksums == 1 ? "" : "s", v->n_packed, v->n_packed == 1 ? "" : "s", r->n_faults,
+             r->n_faults == 1 ? "" : "s", r->n_warnings, r->n_warnings == 1 ? "" : "s");
     cli_print_model(name, strlen(name));
     cli_print(text, strlen(text));
 }

@@ -153,6 +153,7 @@ def main():
     counts = Counts()
     simple(counts, "layers", [sys.executable, "tools/check_layers.py"])
     simple(counts, "arithmetic", [sys.executable, "tools/check_arithmetic.py"])
+    simple(counts, "limits", [sys.executable, "tools/check_limits.py"])
     simple(counts, "binaries", [sys.executable, "tools/check_binaries.py", "build"])
     for program in programs("build"):
         cmocka(counts, "build", program, full)

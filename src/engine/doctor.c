@@ -66,7 +66,8 @@ static json_t *level_of(const char *name, const char *used)
     const char *missing = ql_kernels_lacks(name);
     bool is_used = strcmp(name, used) == 0;
     snprintf(why, sizeof why, "%s%s", missing ? "the CPU has no " : is_used ? "used" : "another is used", missing ? missing : "");
-    return json_pack("{s:s, s:b, s:b, s:s}", "level", name, "there", missing == NULL, "used", is_used, "why", why);
+    return json_pack("{s:s, s:b, s:b, s:s}", "level", name, "there", missing == NULL, "used", is_used, "why",
+                     why);
 }
 
 static json_t *look_at_cpu(json_t *advice)
@@ -82,13 +83,15 @@ static json_t *look_at_cpu(json_t *advice)
     if (!used)
         advise(advice, "QUANTLLM_ISA is \"%s\": no model will load; unset it, or set scalar, avx2 or avx512", cap);
     else if (used != best)
-        advise(advice, "QUANTLLM_ISA=%s keeps %s from being used, results are the same: unset it to be faster", cap, best->name);
+        advise(advice, "QUANTLLM_ISA=%s keeps %s from being used, results are the same: unset it to be faster", cap,
+               best->name);
     if (best == ql_kernels_get("scalar"))
         advise(advice, "no AVX2 here (%s is missing): generation is several times slower", ql_kernels_lacks("avx2"));
     if (find_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", "", governor, sizeof governor) &&
         strcmp(governor, "powersave") == 0)
         advise(advice, "the CPU's frequency governor is powersave: performance may be faster");
-    return json_pack("{s:o, s:s?, s:s?, s:o}", "name", text(model), "level", used ? used->name : NULL, "cap", cap, "levels", levels);
+    return json_pack("{s:o, s:s?, s:s?, s:o}", "name", text(model), "level", used ? used->name : NULL, "cap", cap,
+                     "levels", levels);
 }
 
 // ---- threads ----
@@ -137,7 +140,8 @@ static json_t *look_at_bandwidth(bool measure, int threads, json_t *advice)
     if (measure && speed == 0)
         advise(advice, "the bandwidth of memory could not be measured: there is no memory for it");
     if (speed > 0 && speed < 8e9)
-        advise(advice, "memory is read at %.1f GB/s: a model of 1 GB decodes at most %.0f tokens per second", speed / 1e9, speed / 1e9);
+        advise(advice, "memory is read at %.1f GB/s: a model of 1 GB decodes at most %.0f tokens per second", speed / 1e9,
+               speed / 1e9);
     return speed > 0 ? json_real(round(speed)) : json_null();
 }
 
@@ -167,7 +171,8 @@ static json_t *look_at_cache(json_t *advice)
     size_t n = 0;
     uint64_t used = 0, space = 0, cap = ql_packed_cap();
     if (!dir) {
-        advise(advice, "the cache of packed weights is off: each start of a model that is quantized on load quantizes it again");
+        advise(advice, "the cache of packed weights is off: each start of a model that is quantized on load quantizes it "
+                       "again");
         return json_null();
     }
     if (ql_packed_list(&entries, &n, NULL) != QL_OK)
@@ -178,10 +183,11 @@ static json_t *look_at_cache(json_t *advice)
     if (!writable)
         advise(advice, "the cache of packed weights can not be written (%s): each start quantizes again", dir);
     else if (known && space < (uint64_t)2 << 30)
-        advise(advice, "%.2f GiB of disk are free for packed weights in %s: set QUANTLLM_CACHE to a place with more", (double)space / gib, dir);
+        advise(advice, "%.2f GiB of disk are free for packed weights in %s: set QUANTLLM_CACHE to a place with more",
+               (double)space / gib, dir);
     json_t *cache = json_pack("{s:o, s:I, s:I, s:I, s:o, s:b}", "folder", text(dir), "files", (json_int_t)n, "bytes",
-                              (json_int_t)used, "cap", (json_int_t)cap, "free", known ? json_integer((json_int_t)space) : json_null(),
-                              "writable", writable);
+                              (json_int_t)used, "cap", (json_int_t)cap, "free",
+                              known ? json_integer((json_int_t)space) : json_null(), "writable", writable);
     ql_free(entries);
     ql_free(dir);
     return cache;

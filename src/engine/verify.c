@@ -187,7 +187,8 @@ static ql_code pack_and_compare(verify *v, const ql_model *m, const ql_source *p
     ql_pack_options pack = {.mix = choice.mix, .kernels = m->kernels, .pool = v->pool};
     ql_code code = QL_OK;
     if (available && bytes > available)
-        code = ql_fail(err, QL_E_MEMORY, "needs %.2f GiB, %.2f GiB free", (double)bytes / (1 << 30), (double)available / (1 << 30));
+        code = ql_fail(err, QL_E_MEMORY, "needs %.2f GiB, %.2f GiB free", (double)bytes / (1 << 30),
+                       (double)available / (1 << 30));
     if (code == QL_OK)
         code = ql_weights_pack(&w, &m->config, &pack, err);
     if (code == QL_OK)

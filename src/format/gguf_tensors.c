@@ -140,7 +140,8 @@ static void look_at_gap(const ql_gguf_reader *r, ql_source *s, gaps *g, const ui
     size_t padding = gap < to_alignment ? gap : to_alignment;
     if (!g->told_padding && !is_zero(g->at, padding)) {
         g->told_padding = true;
-        ql_source_add_remark(s, "%s: the padding before %s%s is not zero", r->path, name ? "tensor " : "the end", name ? name : "");
+        ql_source_add_remark(s, "%s: the padding before %s%s is not zero", r->path, name ? "tensor " : "the end",
+                             name ? name : "");
     }
     if (gap > padding && !g->told_hole) {
         g->told_hole = true;

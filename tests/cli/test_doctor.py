@@ -115,7 +115,8 @@ def test_cgroups(command, tmp_path):
         echo 2147483648 >memory.max && echo 1073741824 >memory.current && exec "$@\""""
     if not any(line.startswith("0::") for line in open("/proc/self/cgroup")):
         pytest.skip("no cgroups of version 2")
-    done = subprocess.run(["unshare", "-m", "sh", "-c", script, "sh", *command.argv("doctor", "--json", "--fast")], capture_output=True)
+    done = subprocess.run(["unshare", "-m", "sh", "-c", script, "sh", *command.argv("doctor", "--json", "--fast")],
+                          capture_output=True)
     if done.returncode != 0 and b"quantllm" not in done.stdout:
         pytest.skip("can not make a mount namespace")
     found = json.loads(done.stdout)

@@ -52,7 +52,8 @@ def test_sound_file(verify, tmp_path, dtype):
     assert quantllm.verify(path) == {"ok": True, "findings": [], "tensors": len(listed), "values": values_of(listed), "packed": 0}
 
 
-@pytest.mark.parametrize("number", [bad.number for bad in bad_inputs.TABLE if bad.action == "open" and bad.code in ("format", "unsupported")])
+@pytest.mark.parametrize("number", [bad.number for bad in bad_inputs.TABLE
+                                    if bad.action == "open" and bad.code in ("format", "unsupported")])
 def test_bad_input(command, tmp_path, number):
     """The line of the table, as a finding."""
     bad = next(b for b in bad_inputs.TABLE if b.number == number)
@@ -64,7 +65,8 @@ def test_bad_input(command, tmp_path, number):
     assert {"severity": "fault", "finding": want} in json.loads(done.stdout)["findings"]
 
 
-@pytest.mark.parametrize("bits, what", [(0x7fc00000, "1 values are NaN and 0 infinite"), (0xff800000, "0 values are NaN and 1 infinite")])
+@pytest.mark.parametrize("bits, what", [(0x7fc00000, "1 values are NaN and 0 infinite"),
+                                        (0xff800000, "0 values are NaN and 1 infinite")])
 def test_one_bad_value(verify, tmp_path, bits, what):
     kvs, listed = make_tiny.parts(bad=True)
     at = 4 * (7 * 64 + 5)
@@ -172,6 +174,27 @@ def test_checksums(verify, tmp_path):
     weights.write_bytes(content)
     code, findings, _ = verify("org/tiny")
     assert code == 65 and len(findings) == 1 and "model.safetensors: its content does not have the checksum" in findings[0]
+
+
+def test_checksums_of_a_split_model(verify, tmp_path):
+    """Every shard, whichever is named; and nothing else of the folder."""
+    kvs, listed = make_tiny.parts()
+    (tmp_path / "source").mkdir()
+    for i, part in enumerate((listed[:9], listed[9:])):
+        split = [make_tiny.Kv("split.no", make_tiny.U16, i), make_tiny.Kv("split.count", make_tiny.U16, 2),
+                 make_tiny.Kv("split.tensors.count", make_tiny.I32, len(listed))]
+        (tmp_path / "source" / f"m-0000{i + 1}-of-00002.gguf").write_bytes(
+            make_tiny.assemble((kvs if i == 0 else kvs[:1]) + split, part))
+    (tmp_path / "source" / "other.gguf").write_bytes(make_tiny.build() + b"x")
+    repo = in_hub(sorted((tmp_path / "source").iterdir()), tmp_path / "hf", "org/split")
+    snapshot = repo / "snapshots" / ("a" * 40)
+    for number in (1, 2):
+        code, findings, summary = verify(snapshot / f"m-0000{number}-of-00002.gguf")
+        assert (code, findings, summary["checksums"], summary["tensors"]) == (0, [], 2, len(listed))
+    second = (snapshot / "m-00002-of-00002.gguf").resolve()
+    second.write_bytes(second.read_bytes() + b"\0")
+    code, findings, _ = verify(snapshot / "m-00001-of-00002.gguf")
+    assert code == 65 and any("1 bytes after the last tensor" in f for f in findings) and any("checksum" in f for f in findings)
 
 
 # ---- the verb ----

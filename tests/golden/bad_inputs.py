@@ -4,9 +4,9 @@
 
     bad_inputs.py FOLDER [NUMBER...]    makes them there
 
-01-39 are GGUF files, 40-49 Hugging Face folders, 50-54 tokenizers, 55-59 chat templates, 71 a model that memory can not hold; A11
-has broken numbers. Letters are further cases of the same rule. tests/cli/test_bad_inputs.py gives all of them to the C library, the command and
-Python; bench/peers_reliability.py to another engine. Nothing but the standard library."""
+01-39 are GGUF files, 40-49 Hugging Face folders, 50-54 tokenizers, 55-59 chat templates, 71 a model that memory can not
+hold; A11 has broken numbers. Letters are further cases of the same rule. tests/cli/test_bad_inputs.py gives all of them to
+the C library, the command and Python; bench/peers_reliability.py to another engine. Nothing but the standard library."""
 import dataclasses
 import json
 import math
@@ -90,10 +90,13 @@ GGUF = [
     (38, "architecture zzz", None),
     (39, "architecture is a number", "general.architecture: u32, expected str"),
 ]
-OTHERS = {"03b": ("a ZIP file", b"PK\3\4" + b"\0" * 60, r'not a GGUF file \(starts with "PK\\x03\\x04"; looks like a ZIP .*\)'),
-          "03c": ("an HTML page", b"<!DOCTYPE html>" + b" " * 60, r'not a GGUF file \(starts with "<!DO"; looks like an HTML page: .*\)'),
+OTHERS = {"03b": ("a ZIP file", b"PK\3\4" + b"\0" * 60,
+                  r'not a GGUF file \(starts with "PK\\x03\\x04"; looks like a ZIP .*\)'),
+          "03c": ("an HTML page", b"<!DOCTYPE html>" + b" " * 60,
+                  r'not a GGUF file \(starts with "<!DO"; looks like an HTML page: .*\)'),
           "03d": ("a pickle", b"\x80\2}q\1." + b"\0" * 60, r'not a GGUF file \(.*; looks like a pickle: .*\)'),
-          "03e": ("a Git LFS pointer", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", r'not a GGUF file \(starts with "vers"; looks like a Git LFS pointer: .*\)')}
+          "03e": ("a Git LFS pointer", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n",
+                  r'not a GGUF file \(starts with "vers"; looks like a Git LFS pointer: .*\)')}
 
 
 def gguf(number, what, message):
@@ -136,16 +139,16 @@ def broken_numbers(kind):
 
 # Further values of the same rules: hyper-parameters with which other engines divide, loop or abort.
 VALUES = [
-    ("26b", "0 layers", "llama.block_count", 0, None, "llama.block_count 0: 1 to 1024"),
-    ("28b", "2^32-1 heads", "llama.attention.head_count", 2**32 - 1, None, "llama.attention.head_count 4294967295: 1 to 1024"),
-    ("29b", "more kv heads than heads", "llama.attention.head_count_kv", 8, None, "llama.attention.head_count_kv 8: 1 to 4"),
-    ("30b", "ff 2^31-1", "llama.feed_forward_length", 2**31 - 1, None, "llama.feed_forward_length 2147483647: 1 to 4194304"),
-    ("30c", "key length 2^31", "llama.attention.key_length", 2**31, make_tiny.U32, "llama.attention.key_length 2147483648: 2 to 256"),
-    ("36b", "epsilon -1", "llama.attention.layer_norm_rms_epsilon", -1.0, None, "llama.attention.layer_norm_rms_epsilon -1: > 0 and <= 1"),
-    ("36c", "rope base NaN", "llama.rope.freq_base", math.nan, None, "llama.rope.freq_base nan: > 0 and <= 1e+12"),
-    ("36d", "rope base 0", "llama.rope.freq_base", 0.0, None, "llama.rope.freq_base 0: > 0 and <= 1e+12"),
-    ("37b", "5000 experts", "llama.expert_count", 5000, make_tiny.U32, "llama.expert_count 5000: 0 to 1024"),
-    ("37c", "odd rope dimensions", "llama.rope.dimension_count", 15, None, "llama.rope.dimension_count 15 is odd"),
+    ("26b", "0 layers", "llama.block_count", 0, None, " 0: 1 to 1024"),
+    ("28b", "2^32-1 heads", "llama.attention.head_count", 2**32 - 1, None, " 4294967295: 1 to 1024"),
+    ("29b", "more kv heads than heads", "llama.attention.head_count_kv", 8, None, " 8: 1 to 4"),
+    ("30b", "ff 2^31-1", "llama.feed_forward_length", 2**31 - 1, None, " 2147483647: 1 to 4194304"),
+    ("30c", "key length 2^31", "llama.attention.key_length", 2**31, make_tiny.U32, " 2147483648: 2 to 256"),
+    ("36b", "epsilon -1", "llama.attention.layer_norm_rms_epsilon", -1.0, None, " -1: > 0 and <= 1"),
+    ("36c", "rope base NaN", "llama.rope.freq_base", math.nan, None, " nan: > 0 and <= 1e+12"),
+    ("36d", "rope base 0", "llama.rope.freq_base", 0.0, None, " 0: > 0 and <= 1e+12"),
+    ("37b", "5000 experts", "llama.expert_count", 5000, make_tiny.U32, " 5000: 0 to 1024"),
+    ("37c", "odd rope dimensions", "llama.rope.dimension_count", 15, None, " 15 is odd"),
 ]
 
 # ---- 40-49: safetensors ----
@@ -257,7 +260,8 @@ def merges(*pairs, tokens=()):
 
 
 TOKENIZERS = [
-    ("50", "broken JSON", lambda content: '{\n "version": "1.0",\n "model": {"type": "BPE",,}\n}', "line 3, column 26: a key expected"),
+    ("50", "broken JSON", lambda content: '{\n "version": "1.0",\n "model": {"type": "BPE",,}\n}',
+     "line 3, column 26: a key expected"),
     ("51", "merge longer than the vocabulary's", merges("ab cd", tokens=("ab", "cd")),
      'model: merges[0] "ab cd": "abcd" is not in the vocabulary'),
     ("52", "merge of an unknown token", merges("ab c"), 'model: merges[0] "ab c": "ab" is not in the vocabulary'),
@@ -305,7 +309,8 @@ def huge(n_bytes):
         kvs, small = make_tiny.parts(bad=True, context=8192)
         n_vocab = small[0].shape[1]
         for key, value in (("embedding_length", embd), ("block_count", layers), ("feed_forward_length", ff),
-                           ("attention.head_count", heads), ("attention.head_count_kv", heads), ("rope.dimension_count", embd // heads)):
+                           ("attention.head_count", heads), ("attention.head_count_kv", heads),
+                           ("rope.dimension_count", embd // heads)):
             make_tiny.change(kvs, f"llama.{key}", value)
         listed, at = [], 0
 
@@ -344,9 +349,11 @@ NEEDS = (r"needs [\d.]+ GiB \(F16 weights [\d.]+ \+ cache [\d.]+ at max_length \
 
 TABLE = [
     *(gguf(*row) for row in GGUF),
-    *(Bad(number, what, lambda path, data=data: path.write_bytes(data), "format", message) for number, (what, data, message) in OTHERS.items()),
+    *(Bad(number, what, lambda path, data=data: path.write_bytes(data), "format", message)
+      for number, (what, data, message) in OTHERS.items()),
     Bad("25b", "overlapping tensors", overlap, "format", literal("tensors output_norm.weight and token_embd.weight overlap")),
-    *(Bad(number, what, changed(key, value, kind), "format", literal(message)) for number, what, key, value, kind, message in VALUES),
+    *(Bad(number, what, changed(key, value, kind), "format", literal(key + message))
+      for number, what, key, value, kind, message in VALUES),
     *(Bad(str(number), what, break_folder(number), "format", literal(message), where=where, folder=True)
       for number, what, where, message in FOLDERS),
     Bad("44b", "no lm_head though it is not tied", untied, "format",
