@@ -214,26 +214,19 @@ static int reserve(int fd, uint64_t size)
     return reason == EOPNOTSUPP || reason == ENOSYS || reason == EINVAL ? 0 : reason;
 }
 
-// Opens the file and reserves its room. An errno; EWOULDBLOCK: another process writes it or has written it.
+// Opens the file and reserves its room. An errno, with w->fd when there is something to remove; EWOULDBLOCK: another
+// process writes it or has written it.
 static int open_part(ql_packed_writer *w)
 {
     make_dirs(w->dir);
     if ((w->fd = ql_packed_lock(w->part)) < 0)
         return errno;
-    if (access(w->path, F_OK) == 0) {
-        unlink(w->part);
+    if (access(w->path, F_OK) == 0)
         return EWOULDBLOCK;
-    }
     if (ftruncate(w->fd, 0) != 0)
         return errno;
     int reason = reserve(w->fd, w->size);
-    if (!reason && ftruncate(w->fd, (off_t)w->size) != 0)
-        reason = errno;
-    if (reason) {
-        unlink(w->part);
-        return reason;
-    }
-    return 0;
+    return !reason && ftruncate(w->fd, (off_t)w->size) != 0 ? errno : reason;
 }
 
 static ql_packed_writer *new_writer(const ql_packed_place *place, const ql_source *source)
@@ -247,6 +240,7 @@ static ql_packed_writer *new_writer(const ql_packed_place *place, const ql_sourc
     ql_buf_printf(&part, "%s%s", place->path, ql_packed_part_suffix);
     if (w->dir && w->path && ql_buf_take(&part, &w->part, &len, NULL) == QL_OK)
         return w;
+    ql_buf_free(&part);
     destroy(w);
     return NULL;
 }
@@ -267,6 +261,8 @@ ql_packed_writer *ql_packed_write(const ql_packed_place *place, const ql_packed_
         int reason = open_part(w);
         if (!reason && !(reason = start(w)))
             return w;
+        if (w->fd >= 0) // locked: ours
+            unlink(w->part);
         if (reason != EWOULDBLOCK)
             ql_log_line(log, "packed weights are not kept: %s: %s", w->part, strerror(reason));
     }

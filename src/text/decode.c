@@ -236,6 +236,7 @@ static void clean_up(ql_buf *text, ql_buf *other)
         *text = *other;
         *other = swap;
     }
+    text->failed = text->failed || other->failed; // a step in between that did not have all of it
 }
 
 static ql_code wordpiece(ql_decoding *d, size_t i, const ql_dec_step *step, const char *s, size_t n)
@@ -261,11 +262,14 @@ static ql_code ctc(ql_decoding *d, size_t i, const ql_dec_step *step, const char
         return QL_OK;
     ql_buf_clear(&state->held);
     ql_buf_append(&state->held, s, n);
+    if (state->held.failed)
+        return ql_fail_memory(d->err, n);
     replace(&state->work, s, n, step->text, step->text_len, "", 0);
     if (step->cleanup) {
         ql_buf other = {0};
         clean_up(&state->work, &other);
         replace(&other, state->work.data ? state->work.data : "", state->work.len, step->more, step->more_len, " ", 1);
+        other.failed = other.failed || state->work.failed;
         ql_buf_free(&state->work);
         state->work = other;
     }
@@ -485,9 +489,10 @@ ql_code ql_decoding_finish(ql_decoding *d, ql_buf *out, ql_error *err)
         code = finish(d, i);
     if (code == QL_OK && all.len > d->drop)
         ql_buf_append(out, all.data + d->drop, all.len - d->drop);
-    bool failed = all.failed || out->failed;
+    if (code == QL_OK && (all.failed || out->failed))
+        code = ql_fail_memory(err, all.cap);
     ql_buf_free(&all);
-    return code == QL_OK && failed ? ql_fail_memory(err, all.cap) : code;
+    return code;
 }
 
 void ql_decoding_forget(ql_decoding *d, size_t n)

@@ -3,6 +3,7 @@
 """Makes a tiny but complete llama model as GGUF, the same bytes every time, with nothing but the standard library.
 
     make_tiny.py OUT [--dtype f32|q8_0|q4_1] [--context 256] [--template FILE|none|bad55...bad59] [--rope TYPE] [--biases] [--untied]
+    make_tiny.py OUT --split N   OUT-00001-of-0000N.gguf and the others
     make_tiny.py OUT --bad NN     one of the bad files 01-39: each breaks one rule
 
 2 layers, 64 dimensions, 4 heads of 2 kv heads, byte-level BPE of 256 bytes, some merges and 3 control tokens."""
@@ -270,6 +271,13 @@ def bad_value(n, kvs, listed):
     return assemble(kvs, listed)
 
 
+def split(kvs, listed, count):
+    """The files of a model in several: the first has the metadata, each some of the tensors."""
+    for no in range(count):
+        own = [Kv("split.no", U16, no), Kv("split.count", U16, count), Kv("split.tensors.count", I32, len(listed))]
+        yield assemble((kvs if no == 0 else []) + own, listed[no::count])
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out")
@@ -280,10 +288,16 @@ def main():
     parser.add_argument("--factors", action="store_true", help="rope_freqs.weight, as Llama 3 has")
     parser.add_argument("--biases", action="store_true")
     parser.add_argument("--untied", action="store_true", help="an output matrix of its own")
+    parser.add_argument("--split", type=int, metavar="N", help="OUT-00001-of-0000N.gguf and the others")
     parser.add_argument("--bad", type=int, choices=range(1, 40), metavar="NN")
     options = parser.parse_args()
     kvs, n_vocab = metadata(options)
     listed = tensors(options, n_vocab)
+    if options.split:
+        for i, data in enumerate(split(kvs, listed, options.split)):
+            with open(f"{options.out}-{i + 1:05}-of-{options.split:05}.gguf", "wb") as file:
+                file.write(data)
+        return 0
     if options.bad is None:
         data = assemble(kvs, listed)
     elif options.bad <= 12:
