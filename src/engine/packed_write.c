@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/thread.h"
 #include "engine/packed.h"
 #include "format/gguf_write.h"
 #include "model/bind.h"
@@ -145,6 +146,7 @@ static void sync_dir(const char *dir)
     }
 }
 
+// A file size limit is an error of write() here: its signal is blocked on threads of ours.
 static void *write_file(void *arg)
 {
     ql_packed_writer *w = arg;
@@ -158,17 +160,6 @@ static void *write_file(void *arg)
     if (!w->reason)
         sync_dir(w->dir);
     return NULL;
-}
-
-// Signals are the host program's: none is handled on this thread, and a file size limit is an error of write().
-static int start(ql_packed_writer *w)
-{
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int failed = pthread_create(&w->thread, NULL, write_file, w);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return failed;
 }
 
 static void make_dirs(const char *dir)
@@ -259,7 +250,7 @@ ql_packed_writer *ql_packed_write(const ql_packed_place *place, const ql_packed_
     } else {
         ql_packed_trim(w->dir, ql_packed_cap() - w->size, w->path);
         int reason = open_part(w);
-        if (!reason && !(reason = start(w)))
+        if (!reason && !(reason = ql_thread_start(&w->thread, write_file, w)))
             return w;
         if (w->fd >= 0) // locked: ours
             unlink(w->part);
