@@ -12,7 +12,10 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
+
+#include "base/random.h"
 
 static const char *const names[FAULT_KINDS] = {"memory", "mmap", "open", "stat", "read", "write", "size", "fsync", "rename",
                                                "flock", "thread"};
@@ -331,4 +334,24 @@ fault_state faults_state(void)
     size_t live = n_blocks;
     pthread_mutex_unlock(&guard);
     return (fault_state){live, atomic_load(&plan.mapped), count_entries("/proc/self/fd"), count_entries("/proc/self/task")};
+}
+
+// A thread that was joined may be in the table of the system for a moment still.
+bool faults_nothing_left(fault_state before, char *what, size_t size)
+{
+    fault_state now = faults_state();
+    for (int i = 0; i < 200 && now.threads > before.threads; i++) {
+        nanosleep(&(struct timespec){0, 1000000}, NULL);
+        now = faults_state();
+    }
+    snprintf(what, size, "%td blocks, %td mapped bytes, %td descriptors, %td threads are left",
+             (ptrdiff_t)(now.blocks - before.blocks), (ptrdiff_t)(now.mapped_bytes - before.mapped_bytes),
+             (ptrdiff_t)(now.descriptors - before.descriptors), (ptrdiff_t)(now.threads - before.threads));
+    return now.blocks == before.blocks && now.mapped_bytes == before.mapped_bytes && now.descriptors == before.descriptors &&
+           now.threads <= before.threads;
+}
+
+bool faults_in_sample(unsigned long at, unsigned long n, unsigned long wanted)
+{
+    return n <= 2 * wanted || at <= 5 || at + 5 > n || ql_mix64(0x5eed + at) % n < wanted;
 }

@@ -38,5 +38,10 @@ typedef struct fault_state {
     size_t blocks, mapped_bytes, descriptors, threads;
 } fault_state;
 fault_state faults_state(void);
+// Whether there is no more than before; else what, in one line.
+bool faults_nothing_left(fault_state before, char *what, size_t size);
+
+// Whether a sample of about `wanted` of n calls has this one; the same each time, the first and last few always.
+bool faults_in_sample(unsigned long at, unsigned long n, unsigned long wanted);
 
 #endif

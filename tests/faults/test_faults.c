@@ -13,11 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/buf.h"
-#include "base/random.h"
 #include "faults/faults.h"
 #include "format/source.h"
 #include "quantllm.h"
@@ -240,21 +238,6 @@ static void expect_equal(const char *what, const ql_buf *text, const ql_buf *exp
         wrong("%s: gave \"%.80s\" instead of \"%.80s\"", what, text->data ? text->data : "", expected->data);
 }
 
-// A thread that was joined may be in the table of the system for a moment still.
-static void expect_nothing_left(const char *what, fault_state before)
-{
-    fault_state now = faults_state();
-    for (int i = 0; i < 200 && now.threads > before.threads; i++) {
-        nanosleep(&(struct timespec){0, 1000000}, NULL);
-        now = faults_state();
-    }
-    if (now.blocks != before.blocks || now.mapped_bytes != before.mapped_bytes || now.descriptors != before.descriptors ||
-        now.threads > before.threads)
-        wrong("%s: %td blocks, %td mapped bytes, %td descriptors, %td threads are left", what,
-                 (ptrdiff_t)(now.blocks - before.blocks), (ptrdiff_t)(now.mapped_bytes - before.mapped_bytes),
-                 (ptrdiff_t)(now.descriptors - before.descriptors), (ptrdiff_t)(now.threads - before.threads));
-}
-
 static void fail_once(const scenario *s, fault_kind kind, unsigned long at, bool lasting, const ql_buf *expected)
 {
     char what[256];
@@ -275,7 +258,9 @@ static void fail_once(const scenario *s, fault_kind kind, unsigned long at, bool
     if (code != QL_OK && kind == FAULT_MEMORY && code != QL_E_MEMORY)
         wrong("%s: \"%s\" is said", what, err.message);
     ql_buf_free(&text);
-    expect_nothing_left(what, before);
+    char left[256];
+    if (!faults_nothing_left(before, left, sizeof left))
+        wrong("%s: %s", what, left);
     in_cache(check_it);
     if (s->keeps && (code = attempt(s, &text, &err)) != QL_OK) // the next run
         wrong("%s, the next run: %s", what, err.message);
@@ -303,10 +288,8 @@ static unsigned long count_calls(const scenario *s, fault_kind kind)
 static void sweep_kind(const scenario *s, fault_kind kind, const ql_buf *expected)
 {
     unsigned long n = count_calls(s, kind), tried = 0;
-    uint64_t state = 0x5eed + (uint64_t)kind;
     for (unsigned long at = 1; at <= n; at++) {
-        state = ql_mix64(state + at);
-        if (!whole && kind == FAULT_MEMORY && n > 2 * SAMPLE && at > 5 && at + 5 <= n && state % n >= SAMPLE)
+        if (!whole && kind == FAULT_MEMORY && !faults_in_sample(at, n, SAMPLE))
             continue;
         fail_once(s, kind, at, false, expected);
         if (whole || kind != FAULT_MEMORY || at % 2)
