@@ -28,7 +28,7 @@ bench: build
 
 install: build
 	$(MESON) configure build --prefix=$(PREFIX)
-	$(MESON) install -C build --no-rebuild $(if $(DESTDIR),--destdir $(DESTDIR))
+	$(MESON) install -C build --no-rebuild --tags devel,runtime $(if $(DESTDIR),--destdir $(DESTDIR))
 
 docs: build
 	$(PYTHON) tools/make_docs.py

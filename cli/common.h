@@ -16,6 +16,7 @@ enum {
     CLI_FAILURE = 1,
     CLI_USAGE = 64,       // EX_USAGE: the command line or a request is wrong
     CLI_DATA = 65,        // EX_DATAERR: a file or the input is wrong
+    CLI_IO = 74,          // EX_IOERR: a mapped file was cut or its disk failed
     CLI_INTERRUPTED = 130 // 128 + SIGINT
 };
 
@@ -100,6 +101,9 @@ void cli_signals_hold(bool hold);
 // The signal that came since the last call, 0 for none.
 int cli_signal_take(void);
 int cli_signal_pending(void);
+
+// A mapped file that is cut while it is in use ends the command with a line that names it (lost_file.c).
+void cli_lost_file_install(void);
 
 // ---- generation (answer.c) --------------------------------------------------------------------------------------
 

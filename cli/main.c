@@ -43,7 +43,7 @@ static int print_help(void)
            "  quantllm run TinyLlama/TinyLlama-1.1B-Chat-v1.0 --chat \"What is Python?\"\n"
            "  quantllm pull bartowski/SmolLM2-135M-Instruct-GGUF:Q4_K_M\n\n"
            "Exit codes: 0 success, 1 failure, 64 wrong usage, 65 bad model file or input, 69 not enough memory,\n"
-           "130 interrupted.\n");
+           "74 a file that was lost while it was read, 130 interrupted.\n");
     cli_flush();
     return CLI_OK;
 }
@@ -82,6 +82,7 @@ static void fill_closed_descriptors(void)
 int main(int argc, char **argv)
 {
     fill_closed_descriptors();
+    cli_lost_file_install();
     signal(SIGPIPE, SIG_DFL); // a reader that has gone ends the command quietly, also where the parent ignored it
     if (argc < 2)
         return cli_error(CLI_USAGE, "a verb is missing; quantllm --help lists them");

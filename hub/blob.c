@@ -94,8 +94,10 @@ static ql_code lock_blob(const blob *b, int *fd, ql_error *err)
         struct stat held, named;
         *fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
         code = *fd < 0 ? ql_fail(err, QL_E_IO, "%s can not be made: %s", path, strerror(errno)) : take_lock(b, *fd, err);
-        same = code == QL_OK && fstat(*fd, &held) == 0 && stat(path, &named) == 0 && held.st_ino == named.st_ino &&
-               held.st_dev == named.st_dev;
+        bool found = code == QL_OK && fstat(*fd, &held) == 0 && stat(path, &named) == 0;
+        if (code == QL_OK && !found && errno != ENOENT) // ENOENT: deleted, as above
+            code = ql_fail(err, QL_E_IO, "%s can not be looked at: %s", path, strerror(errno));
+        same = found && held.st_ino == named.st_ino && held.st_dev == named.st_dev;
         if (!same && *fd >= 0) {
             close(*fd);
             *fd = -1;

@@ -66,7 +66,7 @@ static ql_code ask_listing(hub_download *d, hub_listing *listing, ql_error *err)
         code = hub_explain(d, &answer, NULL, err);
     else if (code == QL_OK &&
              hub_listing_parse(answer.body.data ? answer.body.data : "", answer.body.len, listing, &why) != QL_OK)
-        code = hub_stranger(d, err);
+        code = why.code == QL_E_MEMORY ? ql_fail(err, why.code, "%s", why.message) : hub_stranger(d, err);
     if (code == QL_OK)
         memcpy(d->commit, listing->commit, sizeof d->commit);
     hub_answer_clear(&answer);

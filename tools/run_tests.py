@@ -2,9 +2,14 @@
 # SPDX-License-Identifier: MIT
 """Runs every test of the project and ends with one line of counts: "N passed, N failed, N skipped".
 
-Two builds: build/ as released, build-asan/ with AddressSanitizer and UndefinedBehaviorSanitizer. A C test program
-prints TAP (cmocka); Python and command tests run in pytest, which writes a JUnit file."""
+Two builds: build/ as released, build-asan/ with AddressSanitizer and UndefinedBehaviorSanitizer, which is compiled
+while the released one is tested. A C test program prints TAP (cmocka); Python and command tests run in pytest, which
+writes a JUnit file. All cores are used: programs run side by side, and pytest has a worker for each core.
+
+What the sanitized command is tested with is not run a second time with the released one, but for TWICE; tools/test_long.sh
+runs the rest, and --quick, which has no sanitized build, runs all of it."""
 import argparse
+import concurrent.futures
 import os
 import pathlib
 import re
@@ -18,11 +23,20 @@ import xml.etree.ElementTree
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv" / "bin"
+WORKERS = min(len(os.sched_getaffinity(0)), 8)
+TWICE = [f"tests/cli/test_{name}.py" for name in ("run", "chat", "usage")]
+# The reference libraries are not to be looked at, the whole model under ASan is for tools/test_long.sh, and
+# huggingface_hub's side has no C of ours.
+SANITIZED = ["-m", "not model and not slow", "--ignore=tests/python/test_tokenizer_families.py"]
+# -O1 and short debug data: half the time of -O2 -g to compile, and tests of a tiny model run as fast.
+SANITIZED_BUILD = ["--prefix=/usr", "-Dtests=true", "-Dpython=true", "-Dbuildtype=debug", "-Doptimization=1", "-Dc_args=-g1",
+                   "-Db_sanitize=address,undefined", "-Db_lundef=false"]
 ASAN = {"ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0:exitcode=99", "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1"}
 
 
 class Counts:
-    passed = failed = skipped = 0
+    def __init__(self):
+        self.passed = self.failed = self.skipped = 0
 
     def add(self, passed, failed, skipped):
         self.passed += passed
@@ -57,6 +71,13 @@ def simple(counts, name, command, env=None):
     return code == 0
 
 
+def run_programs(counts, build, env):
+    """The C tests of a build, as many at once as there are cores."""
+    with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
+        for one in pool.map(lambda program: cmocka(Counts(), build, program, env), programs(build)):
+            counts.add(one.passed, one.failed, one.skipped)
+
+
 def cmocka(counts, build, program, env):
     env = {**env, "CMOCKA_MESSAGE_OUTPUT": "TAP"}
     code, output, seconds = run([str(program)], env)
@@ -71,13 +92,14 @@ def cmocka(counts, build, program, env):
     for _, name in results:
         if "# SKIP" in name:
             print(f"     skipped: {name.replace('# SKIP', '').strip()}")
+    return counts
 
 
 def pytest(counts, name, arguments, env):
     with tempfile.TemporaryDirectory() as folder:
         junit = pathlib.Path(folder) / "junit.xml"
-        code, output, seconds = run([str(VENV / "python"), "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider",
-                                     f"--junitxml={junit}", *arguments], env)
+        code, output, seconds = run([str(VENV / "python"), "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", "-n", str(WORKERS),
+                                     "--dist", "worksteal", f"--junitxml={junit}", *arguments], env)
         passed = failed = skipped = 0
         if junit.exists():
             for suite in xml.etree.ElementTree.parse(junit).getroot().iter("testsuite"):
@@ -93,7 +115,7 @@ def pytest(counts, name, arguments, env):
 
 
 def programs(build):
-    folders = [ROOT / build / "tests" / kind for kind in ("unit", "kernel", "fuzz")]
+    folders = [ROOT / build / "tests" / kind for kind in ("unit", "kernel", "fuzz", "faults")]
     return sorted(p for f in folders for p in f.glob("test_*") if p.is_file() and os.access(p, os.X_OK))
 
 
@@ -102,11 +124,10 @@ def build_sanitized(counts):
     env = {"PATH": f"{VENV}:{os.environ['PATH']}"}
     build = ROOT / "build-asan"
     if not (build / "build.ninja").exists():
-        setup = ["meson", "setup", str(build), "--prefix=/usr", "-Dtests=true", "-Dpython=true", "-Dbuildtype=debugoptimized",
-                 "-Db_sanitize=address,undefined", "-Db_lundef=false"]
+        setup = ["meson", "setup", str(build), *SANITIZED_BUILD]
         if not simple(counts, "build-asan: setup", setup, env):
             return None
-    if not simple(counts, "build-asan: build", ["ninja", "-C", str(build)], env):
+    if not simple(counts, "build-asan: build", ["nice", "ninja", "-C", str(build)], env):
         return None
     code, output, _ = run(["meson", "install", "-C", str(build), "--quiet", "--no-rebuild", "--destdir", "root"], env)
     found = [p for p in (build / "root").rglob("quantllm/__init__.py")]
@@ -125,17 +146,36 @@ def sanitized_python(package):
 
 
 def c_example(counts, env):
-    """make install into an empty folder, then the C example through pkg-config, as a user would."""
+    """What is installed, taken from an empty folder: the C example through pkg-config, as a user would."""
     with tempfile.TemporaryDirectory() as folder:
         script = f"""set -e
 PATH={shlex.quote(str(VENV))}:$PATH
-meson setup {folder}/build --prefix={folder}/usr --libdir=lib -Dcommand=false >{folder}/log 2>&1 || {{ cat {folder}/log; exit 1; }}
-meson install -C {folder}/build --quiet >{folder}/log 2>&1 || {{ cat {folder}/log; exit 1; }}
-export PKG_CONFIG_PATH={folder}/usr/lib/pkgconfig
+meson install -C build --quiet --no-rebuild --tags devel,runtime --destdir {folder}
+export PKG_CONFIG_PATH=$(dirname $(find {folder} -name quantllm.pc)) PKG_CONFIG_SYSROOT_DIR={folder}
 gcc -Wall -Wextra -Werror -o {folder}/generate examples/generate.c $(pkg-config --cflags --libs quantllm)
-LD_LIBRARY_PATH={folder}/usr/lib {folder}/generate "$QL_MODEL" "The capital of France is" >{folder}/out
+LD_LIBRARY_PATH=$(dirname $(find {folder} -name libquantllm.so)) {folder}/generate "$QL_MODEL" "The capital of France is" >{folder}/out
 grep -q Paris {folder}/out"""
         simple(counts, "C example through pkg-config", ["sh", "-c", script], env)
+
+
+def test_released(counts, options, full):
+    """build/ and the Python package that was installed from it."""
+    command = {**full, "QL_COMMAND": str(VENV / "quantllm"), "QL_PROBE": str(ROOT / "build" / "tests" / "probe")}
+    run_programs(counts, "build", full)
+    pytest(counts, "python", ["tests/python"], full)
+    pytest(counts, "command", ["tests/cli"] if options.quick else TWICE, command)
+    if not options.quick:
+        pytest(counts, "command, the model", ["tests/cli", "-m", "model", *(f"--ignore={path}" for path in TWICE)], command)
+    if options.model:
+        c_example(counts, full)
+
+
+def test_sanitized(counts, package, env):
+    run_programs(counts, "build-asan", {**env, **ASAN})
+    pytest(counts, "python, sanitized", ["tests/python", *SANITIZED], {**env, **sanitized_python(package)})
+    pytest(counts, "command, sanitized", ["tests/cli", *SANITIZED],
+           {**env, **ASAN, "QL_COMMAND": str(ROOT / "build-asan" / "cli" / "quantllm"),
+            "QL_PROBE": str(ROOT / "build-asan" / "tests" / "probe")})
 
 
 def main():
@@ -150,27 +190,18 @@ def main():
     cache = tempfile.TemporaryDirectory(prefix="quantllm-packed-")  # not the user's
     env = {"QL_SOURCE_ROOT": str(ROOT), "QL_SHARED": shared, "QUANTLLM_CACHE": cache.name}
     full = {**env, "QL_MODEL": options.model} if options.model else env
-    counts = Counts()
-    simple(counts, "layers", [sys.executable, "tools/check_layers.py"])
-    simple(counts, "arithmetic", [sys.executable, "tools/check_arithmetic.py"])
-    simple(counts, "limits", [sys.executable, "tools/check_limits.py"])
-    simple(counts, "binaries", [sys.executable, "tools/check_binaries.py", "build"])
-    for program in programs("build"):
-        cmocka(counts, "build", program, full)
-    pytest(counts, "python", ["tests/python"], full)
-    pytest(counts, "command", ["tests/cli"], {**full, "QL_COMMAND": str(VENV / "quantllm"), "QL_PROBE": str(ROOT / "build/tests/probe")})
-    if options.model:
-        c_example(counts, full)
-    package = None if options.quick else build_sanitized(counts)
-    if package:
-        for program in programs("build-asan"):
-            cmocka(counts, "build-asan", program, {**env, **ASAN})
-        # The whole model under ASan: make test-long. The reference libraries are not to be looked at.
-        small = ["-m", "not model and not slow", "--ignore=tests/python/test_tokenizer_families.py"]
-        pytest(counts, "python, sanitized", ["tests/python", *small], {**env, **sanitized_python(package)})
-        pytest(counts, "command, sanitized", ["tests/cli", *small],
-               {**env, **ASAN, "QL_COMMAND": str(ROOT / "build-asan" / "cli" / "quantllm"),
-                "QL_PROBE": str(ROOT / "build-asan" / "tests" / "probe")})
+    counts, sanitized = Counts(), Counts()
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        package = None if options.quick else pool.submit(build_sanitized, sanitized)
+        simple(counts, "layers", [sys.executable, "tools/check_layers.py"])
+        simple(counts, "arithmetic", [sys.executable, "tools/check_arithmetic.py"])
+        simple(counts, "limits", [sys.executable, "tools/check_limits.py"])
+        simple(counts, "binaries", [sys.executable, "tools/check_binaries.py", "build"])
+        simple(counts, "inner loops", [sys.executable, "tools/check_loops.py", "build"])
+        test_released(counts, options, full)
+    if package and package.result():
+        test_sanitized(sanitized, package.result(), env)
+    counts.add(sanitized.passed, sanitized.failed, sanitized.skipped)
     print(f"{counts.passed} passed, {counts.failed} failed, {counts.skipped} skipped")
     return 1 if counts.failed else 0
 

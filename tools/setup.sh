@@ -47,7 +47,7 @@ install_packages() {
 }
 
 install_venv() {
-    wanted="meson>=1.3 ninja meson-python>=0.17 pytest hypothesis huggingface_hub>=0.25,<3 tqdm>=4.42 numpy tokenizers>=0.20 sentencepiece"
+    wanted="meson>=1.3 ninja meson-python>=0.17 pytest pytest-xdist hypothesis huggingface_hub>=0.25,<3 tqdm>=4.42 numpy tokenizers>=0.20 sentencepiece"
     stamp=.venv/.quantllm-tools
     if [ ! -x .venv/bin/python ] || [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
         say "making .venv"
@@ -59,8 +59,11 @@ install_venv() {
     fi
 }
 
+# One build for the library, the command, the tests and the Python package: compiling it all again for a wheel takes as
+# long again (tools/test_long.sh makes one).
 build() {
-    [ -f build/build.ninja ] || run_quietly meson setup build --prefix="$root/.venv" -Dtests=true
+    [ -f build/build.ninja ] || run_quietly meson setup build --prefix="$root/.venv" -Dtests=true -Dpython=true
+    [ -d build/python ] || run_quietly meson setup --reconfigure build -Dpython=true
     run_quietly ninja -C build
 }
 
@@ -72,11 +75,12 @@ run_quietly() {
 install_package() {
     stamp=.venv/.quantllm-package
     if [ -f "$stamp" ] && [ -x .venv/bin/quantllm ] &&
-        [ -z "$(find src include cli python meson.build pyproject.toml -newer "$stamp" -type f | head -n 1)" ]; then
+        [ -z "$(find build/cli/quantllm build/python python -newer "$stamp" -type f | head -n 1)" ]; then
         return 0
     fi
     say "installing the Python package"
-    run_quietly python -m pip install -q --disable-pip-version-check --no-build-isolation --force-reinstall --no-deps .
+    run_quietly meson install -C build --quiet --no-rebuild --tags python-runtime
+    install -m 755 build/cli/quantllm .venv/bin/quantllm
     touch "$stamp"
 }
 

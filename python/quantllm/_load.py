@@ -76,6 +76,9 @@ def turbo(
     Models of the Hub are downloaded by huggingface_hub into its cache (HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_TOKEN,
     HF_HUB_OFFLINE): only the files that are needed, and only once.
 
+    Files are mapped. One that is replaced by rename while it is in use changes nothing; one that is cut in place ends the
+    process (SIGBUS), since a library can not handle that for its host.
+
     Raises FileNotFoundError for a model, revision or file that is not there; PermissionError when the Hub refuses;
     ConnectionError when it can not be reached; ValueError for a wrong option or a file that breaks a rule of its
     format; NotImplementedError for what is valid but not supported; MemoryError, with figures, for one that does not

@@ -5,8 +5,6 @@
 #include "base/pool.h"
 
 #include <linux/futex.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/thread.h"
 
 enum { SPIN = 2000 };
 
@@ -103,23 +102,18 @@ static void *worker_main(void *data)
 
 static ql_code start_threads(ql_pool *pool, ql_error *err)
 {
-    // Signals are for the program's own threads: one that lands on a worker would interrupt nothing useful.
-    sigset_t all, old;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
     int failed = 0;
     for (int i = 1; i < pool->size && !failed; i++) {
         worker_arg *arg = malloc(sizeof *arg);
         if (arg) {
             *arg = (worker_arg){pool, i};
-            failed = pthread_create(&pool->slots[i].thread, NULL, worker_main, arg);
+            failed = ql_thread_start(&pool->slots[i].thread, worker_main, arg);
         }
         if (!arg || failed)
             failed = 1, free(arg);
         else
             pool->started++;
     }
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
     return failed ? ql_fail(err, QL_E_MEMORY, "thread %d of %d could not be started", pool->started + 1, pool->size)
                   : QL_OK;
 }

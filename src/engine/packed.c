@@ -142,16 +142,22 @@ int ql_packed_lock(const char *path)
         struct stat held, named;
         if (fd < 0)
             return -1;
-        if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-            int reason = errno;
-            close(fd);
+        bool gone = false;
+        int reason = flock(fd, LOCK_EX | LOCK_NB) != 0 || fstat(fd, &held) != 0 ? errno : 0;
+        if (!reason && stat(path, &named) != 0) {
+            gone = errno == ENOENT;
+            reason = errno;
+        }
+        if (!reason && held.st_ino == named.st_ino && held.st_dev == named.st_dev)
+            return fd;
+        close(fd);
+        // Whoever had the lock before may have renamed or removed the file that was opened: then there is another try.
+        if (reason && !gone) {
+            if (reason != EWOULDBLOCK) // nobody can have it: what was made for nothing goes
+                unlink(path);
             errno = reason;
             return -1;
         }
-        // Whoever had the lock before may have renamed or removed the file that was opened.
-        if (fstat(fd, &held) == 0 && stat(path, &named) == 0 && held.st_ino == named.st_ino && held.st_dev == named.st_dev)
-            return fd;
-        close(fd);
     }
 }
 

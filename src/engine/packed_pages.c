@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: MIT
 // Maps the pages of a packed file ahead of their use. Must not know what is in them.
-#include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/arena.h"
+#include "base/thread.h"
 #include "engine/packed.h"
 
 #ifndef MADV_POPULATE_READ
@@ -46,7 +45,6 @@ static void find_range(const ql_source *packed, ql_packed_pages *p)
 
 ql_packed_pages *ql_packed_pages_start(const ql_source *packed)
 {
-    sigset_t all, before;
     ql_packed_pages *p = calloc(1, sizeof *p);
     if (!p)
         return NULL;
@@ -57,10 +55,7 @@ ql_packed_pages *ql_packed_pages_start(const ql_source *packed)
         free(p);
         return NULL;
     }
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int failed = pthread_create(&p->thread, NULL, bring, p);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    int failed = ql_thread_start(&p->thread, bring, p);
     if (failed) {
         free(p);
         return NULL;

@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/thread.h"
 #include "engine/packed.h"
 #include "format/gguf_write.h"
 #include "model/bind.h"
@@ -145,6 +146,7 @@ static void sync_dir(const char *dir)
     }
 }
 
+// A file size limit is an error of write() here: its signal is blocked on threads of ours.
 static void *write_file(void *arg)
 {
     ql_packed_writer *w = arg;
@@ -158,17 +160,6 @@ static void *write_file(void *arg)
     if (!w->reason)
         sync_dir(w->dir);
     return NULL;
-}
-
-// Signals are the host program's: none is handled on this thread, and a file size limit is an error of write().
-static int start(ql_packed_writer *w)
-{
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int failed = pthread_create(&w->thread, NULL, write_file, w);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return failed;
 }
 
 static void make_dirs(const char *dir)
@@ -214,26 +205,19 @@ static int reserve(int fd, uint64_t size)
     return reason == EOPNOTSUPP || reason == ENOSYS || reason == EINVAL ? 0 : reason;
 }
 
-// Opens the file and reserves its room. An errno; EWOULDBLOCK: another process writes it or has written it.
+// Opens the file and reserves its room. An errno, with w->fd when there is something to remove; EWOULDBLOCK: another
+// process writes it or has written it.
 static int open_part(ql_packed_writer *w)
 {
     make_dirs(w->dir);
     if ((w->fd = ql_packed_lock(w->part)) < 0)
         return errno;
-    if (access(w->path, F_OK) == 0) {
-        unlink(w->part);
+    if (access(w->path, F_OK) == 0)
         return EWOULDBLOCK;
-    }
     if (ftruncate(w->fd, 0) != 0)
         return errno;
     int reason = reserve(w->fd, w->size);
-    if (!reason && ftruncate(w->fd, (off_t)w->size) != 0)
-        reason = errno;
-    if (reason) {
-        unlink(w->part);
-        return reason;
-    }
-    return 0;
+    return !reason && ftruncate(w->fd, (off_t)w->size) != 0 ? errno : reason;
 }
 
 static ql_packed_writer *new_writer(const ql_packed_place *place, const ql_source *source)
@@ -247,6 +231,7 @@ static ql_packed_writer *new_writer(const ql_packed_place *place, const ql_sourc
     ql_buf_printf(&part, "%s%s", place->path, ql_packed_part_suffix);
     if (w->dir && w->path && ql_buf_take(&part, &w->part, &len, NULL) == QL_OK)
         return w;
+    ql_buf_free(&part);
     destroy(w);
     return NULL;
 }
@@ -265,8 +250,10 @@ ql_packed_writer *ql_packed_write(const ql_packed_place *place, const ql_packed_
     } else {
         ql_packed_trim(w->dir, ql_packed_cap() - w->size, w->path);
         int reason = open_part(w);
-        if (!reason && !(reason = start(w)))
+        if (!reason && !(reason = ql_thread_start(&w->thread, write_file, w)))
             return w;
+        if (w->fd >= 0) // locked: ours
+            unlink(w->part);
         if (reason != EWOULDBLOCK)
             ql_log_line(log, "packed weights are not kept: %s: %s", w->part, strerror(reason));
     }

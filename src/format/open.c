@@ -62,23 +62,35 @@ static bool is_folder(const char *path)
 
 // ---- what a source tells of itself ----
 
-static void note_identity(ql_buf *identity, const char *path)
+static bool note_identity(ql_buf *identity, const char *path)
 {
     struct stat st;
     char *real = realpath(path, NULL);
-    if (stat(path, &st) == 0)
+    bool seen = stat(path, &st) == 0;
+    int reason = errno;
+    if (seen)
         ql_buf_printf(identity, "%s %" PRIu64 " %" PRId64 ".%09ld %" PRId64 ".%09ld %" PRIu64 ":%" PRIu64 "\n",
                       real ? real : path, (uint64_t)st.st_size, (int64_t)st.st_mtim.tv_sec, st.st_mtim.tv_nsec,
                       (int64_t)st.st_ctim.tv_sec, st.st_ctim.tv_nsec, (uint64_t)st.st_dev, (uint64_t)st.st_ino);
     free(real);
+    errno = reason;
+    return seen;
 }
 
 ql_code ql_source_map(ql_source *owner, const char *path, ql_file *file, ql_error *err)
 {
-    note_identity(&owner->identity, path);
+    bool seen = note_identity(&owner->identity, path);
+    int reason = errno;
     ql_buf_append(&owner->files, path, strlen(path) + 1);
-    QL_TRY(ql_file_open(file, path, err));
-    return owner->identity.failed || owner->files.failed ? ql_fail_memory(err, owner->identity.cap) : QL_OK;
+    QL_TRY(ql_file_open(file, path, err)); // says why, when there is no such file
+    ql_code code = QL_OK;
+    if (!seen) // without its line another model could have the same identity
+        code = ql_fail(err, QL_E_IO, "%s: %s", path, strerror(reason));
+    else if (owner->identity.failed || owner->files.failed)
+        code = ql_fail_memory(err, owner->identity.cap);
+    if (code != QL_OK)
+        ql_file_close(file);
+    return code;
 }
 
 bool ql_source_is_unchanged(const ql_source *s)

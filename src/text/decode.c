@@ -237,6 +237,7 @@ static void clean_up(ql_buf *text, ql_buf *other)
         *text = *other;
         *other = swap;
     }
+    text->failed = text->failed || other->failed; // a step in between that did not have all of it
 }
 
 static ql_code wordpiece(ql_decoding *d, size_t i, const ql_dec_step *step, const char *s, size_t n)
@@ -262,11 +263,14 @@ static ql_code ctc(ql_decoding *d, size_t i, const ql_dec_step *step, const char
         return QL_OK;
     ql_buf_clear(&state->held);
     ql_buf_append(&state->held, s, n);
+    if (state->held.failed)
+        return ql_fail_memory(d->err, n);
     replace(&state->work, s, n, step->text, step->text_len, "", 0);
     if (step->cleanup) {
         ql_buf other = {0};
         clean_up(&state->work, &other);
         replace(&other, state->work.data ? state->work.data : "", state->work.len, step->more, step->more_len, " ", 1);
+        other.failed = other.failed || state->work.failed;
         ql_buf_free(&state->work);
         state->work = other;
     }
@@ -500,9 +504,10 @@ ql_code ql_decoding_finish(ql_decoding *d, ql_buf *out, ql_error *err)
     size_t shown = shown_before(d, &all);
     if (code == QL_OK && all.len > shown)
         ql_buf_append(out, all.data + shown, all.len - shown);
-    bool failed = all.failed || out->failed;
+    if (code == QL_OK && (all.failed || out->failed))
+        code = ql_fail_memory(err, all.cap);
     ql_buf_free(&all);
-    return code == QL_OK && failed ? ql_fail_memory(err, all.cap) : code;
+    return code;
 }
 
 ql_code ql_decoding_forget(ql_decoding *d, const char *shown, size_t n, ql_error *err)

@@ -413,7 +413,8 @@ static bool changes_nothing(const ql_norm_step *step, const ql_span *span)
 }
 
 // Whether the first character still stands for the first of the text: not when that one was removed.
-static bool keeps_start(const ql_norm_step *step, const ql_span *before, const ql_buf *after)
+// Where that can not be told for want of memory, after fails.
+static bool keeps_start(const ql_norm_step *step, const ql_span *before, ql_buf *after)
 {
     size_t n;
     uint32_t first = char_at(before->text, before->len, &n);
@@ -426,6 +427,7 @@ static bool keeps_start(const ql_norm_step *step, const ql_span *before, const q
         writer w = {.in = before, .text = &(ql_buf){0}};
         one_char(step, &w, first, 0, n);
         bool kept = w.text->len > 0;
+        after->failed = after->failed || w.text->failed;
         ql_buf_free(w.text);
         return kept;
     }
@@ -445,9 +447,9 @@ ql_code ql_normalize(const ql_normalizer *normalizer, ql_norm_memory *memory, ql
         ql_buf_clear(from);
         writer w = {.in = span, .text = text, .from = span->from ? from : NULL};
         QL_TRY(run_step(step, &w, &memory->matcher, err));
+        bool at_start = span->at_start && !text->failed && keeps_start(step, span, text);
         if (text->failed || from->failed)
             return ql_fail_memory(err, span->len);
-        bool at_start = span->at_start && keeps_start(step, span, text);
         *span = (ql_span){.text = text->data ? text->data : "", .len = text->len,
                           .from = span->from ? (const uint8_t *)(from->data ? from->data : "") : NULL,
                           .at_start = at_start, .continues = span->continues};

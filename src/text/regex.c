@@ -28,6 +28,8 @@ static ql_code compile(ql_regex *regex, const ql_buf *translated, ql_error *err)
 {
     int number;
     PCRE2_SIZE offset;
+    if (translated->failed) // or its beginning would be compiled
+        return ql_fail_memory(err, translated->cap);
     pcre2_compile_context *context = pcre2_compile_context_create(NULL);
     if (!context)
         return ql_fail_memory(err, 256);

@@ -204,6 +204,12 @@ typedef struct set_union {
 
 static ql_code read_class(translator *t, ql_buf *out);
 
+// What could not be kept in full must not be taken for the whole.
+static ql_code kept(translator *t, const ql_buf *buf)
+{
+    return buf->failed ? ql_fail_memory(t->err, buf->cap) : QL_OK;
+}
+
 static void append_union(ql_buf *out, const set_union *u)
 {
     const char *items = u->items.data ? u->items.data : "";
@@ -227,13 +233,14 @@ static ql_code read_posix(translator *t, set_union *u)
     name += negated;
     ql_buf items = {0};
     property_items(name, (size_t)(close - name), &items);
-    if (negated)
+    ql_code code = kept(t, &items);
+    if (code == QL_OK && negated)
         ql_buf_printf(&u->others, "|[^%s]", items.data ? items.data : "");
-    else
+    else if (code == QL_OK)
         ql_buf_append(&u->items, items.data, items.len);
     ql_buf_free(&items);
     t->at = close + 2;
-    return QL_OK;
+    return code;
 }
 
 static ql_code read_item(translator *t, set_union *u)
@@ -248,6 +255,8 @@ static ql_code read_item(translator *t, set_union *u)
         ql_buf items = {0};
         bool negated, is_set;
         code = read_set(t, &items, &negated, &is_set);
+        if (code == QL_OK)
+            code = kept(t, &items);
         if (code == QL_OK && !is_set)
             code = copy_escape(t, &u->items, true);
         else if (code == QL_OK && !negated)
@@ -281,6 +290,8 @@ static ql_code read_intersection(translator *t, ql_buf *sets, size_t *n, bool *p
     for (bool first = true;; first = false) {
         set_union u = {0};
         ql_code code = read_union(t, &u, first);
+        if (code == QL_OK && (code = kept(t, &u.items)) == QL_OK)
+            code = kept(t, &u.others);
         if (code == QL_OK && !u.items.len && !u.others.len)
             code = ql_fail(t->err, QL_E_UNSUPPORTED, "a class has nothing beside &&");
         *plain = *plain && !u.others.len;
@@ -312,6 +323,8 @@ static ql_code read_class(translator *t, ql_buf *out)
     ql_buf sets = {0};
     size_t n;
     ql_code code = read_intersection(t, &sets, &n, &plain);
+    if (code == QL_OK)
+        code = kept(t, &sets);
     if (code == QL_OK) {
         t->at++; // ]
         if (negated && plain && n == 1)
@@ -421,6 +434,7 @@ static void wrap(translator *t, size_t item)
     ql_buf inner = {0};
     ql_buf_append(&inner, t->out->data + item, t->out->len - item);
     t->out->len = item;
+    t->out->failed = t->out->failed || inner.failed;
     ql_buf_printf(t->out, "(?:%s)", inner.data ? inner.data : "");
     ql_buf_free(&inner);
 }
@@ -468,6 +482,8 @@ static ql_code sequence(translator *t)
             ql_buf items = {0};
             bool negated = false, is_set = false;
             ql_code code = read_set(t, &items, &negated, &is_set);
+            if (code == QL_OK)
+                code = kept(t, &items);
             if (code == QL_OK && !is_set)
                 code = copy_escape(t, t->out, false);
             else if (code == QL_OK)

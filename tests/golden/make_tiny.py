@@ -3,6 +3,7 @@
 """Makes a tiny but complete llama model as GGUF, the same bytes every time, with nothing but the standard library.
 
     make_tiny.py OUT [--dtype f32|q8_0|q4_1] [--context 256] [--template FILE|none|bad55...bad59] [--rope TYPE] [--biases] [--untied]
+    make_tiny.py OUT --split N   OUT-00001-of-0000N.gguf and the others
     make_tiny.py OUT --bad NN     one of the bad files 01-39: each breaks one rule
 
 2 layers, 64 dimensions, 4 heads of 2 kv heads, byte-level BPE of 256 bytes, some merges and 3 control tokens."""
@@ -271,6 +272,13 @@ def bad_value(n, kvs, listed):
     return assemble(kvs, listed)
 
 
+def split(kvs, listed, count):
+    """The files of a model in several: the first has the metadata, each some of the tensors."""
+    for no in range(count):
+        own = [Kv("split.no", U16, no), Kv("split.count", U16, count), Kv("split.tensors.count", I32, len(listed))]
+        yield assemble((kvs if no == 0 else []) + own, listed[no::count])
+
+
 def parts(bad=None, **changes):
     """The entries and tensors of a model; with bad, of one that is to break a rule, whose weights are zeros."""
     options = argparse.Namespace(**{"dtype": "f32", "context": 256, "template": "chatml", "rope": "none", "factors": False,
@@ -298,9 +306,16 @@ def main():
     parser.add_argument("--biases", action="store_true")
     parser.add_argument("--control", action="append", default=[], metavar="TEXT", help="one more control token")
     parser.add_argument("--untied", action="store_true", help="an output matrix of its own")
+    parser.add_argument("--split", type=int, metavar="N", help="OUT-00001-of-0000N.gguf and the others")
     parser.add_argument("--bad", type=int, choices=range(1, 40), metavar="NN")
     options = parser.parse_args()
-    data = build(**{name: value for name, value in vars(options).items() if name != "out"})
+    changes = {name: value for name, value in vars(options).items() if name not in ("out", "split")}
+    if options.split:
+        for i, data in enumerate(split(*parts(**changes), options.split)):
+            with open(f"{options.out}-{i + 1:05}-of-{options.split:05}.gguf", "wb") as file:
+                file.write(data)
+        return 0
+    data = build(**changes)
     with open(options.out, "wb") as file:
         file.write(data)
     return 0

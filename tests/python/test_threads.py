@@ -14,7 +14,7 @@ from quantllm import turbo
 CALL = {"max_new_tokens": 24, "temperature": 1.5, "top_k": 0}
 
 
-def in_threads(n, work):
+def in_threads(n, work, seconds=60):
     """Runs work(i) in n threads and raises what one of them raised."""
     errors = []
 
@@ -28,17 +28,18 @@ def in_threads(n, work):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(seconds)
         assert not thread.is_alive()
     if errors:
         raise errors[0]
 
 
 def test_each_thread_gets_its_own_text(model):
-    expected = [model.generate(f"Thread {i}", seed=i, **CALL) for i in range(8)]
+    threads = 16
+    expected = [model.generate(f"Thread {i}", seed=i, **CALL) for i in range(threads)]
 
     def work(i):
-        for k in range(6):
+        for k in range(200 if os.environ.get("QL_LONG") else 4):
             if k % 3 == 0:
                 assert model.generate([f"Thread {i}", "x"], seed=i, **CALL)[0] == expected[i]
             elif k % 3 == 1:
@@ -49,7 +50,7 @@ def test_each_thread_gets_its_own_text(model):
                 assert model.generate(f"Thread {i}", seed=i, **CALL) == expected[i]
             model.logits(model.tokenize(f"Thread {i}"))
 
-    in_threads(8, work)
+    in_threads(threads, work, 600)
 
 
 def test_one_stream_for_two_threads(model):
@@ -247,6 +248,60 @@ time.sleep(0.1)
 print("ok")
 """, tiny)
     assert (done.returncode, done.stdout) == (0, "ok\n"), done.stderr
+
+
+@pytest.mark.parametrize("end", [
+    "",                                     # a stream that nobody ends
+    "sys.exit(0)",
+    "threading.Thread(target=list, args=(stream,), daemon=True).start(); time.sleep(0.05)",
+    "threading.Thread(target=list, args=(stream,), daemon=True).start(); time.sleep(0.05); sys.exit(0)",
+    "keep.append(stream); keep.append(keep)",   # found by the collector at the end, if at all
+    "atexit.register(stream.close)",
+])
+def test_exit_during_a_stream(run_script, tiny, end):
+    done = run_script(f"""
+import atexit, sys, threading, time
+from quantllm import turbo
+keep = []
+model = turbo(sys.argv[1], verbose=False)
+stream = model.generate("Once", stream=True, max_new_tokens=200)
+for piece in stream:
+    break
+print("ok", flush=True)
+{end}
+""", tiny)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "ok\n", "")
+
+
+def test_ctrl_c_in_a_stream(run_script, tiny):
+    """It comes as KeyboardInterrupt out of the loop, and stream and model go on being of use. How soon, in 20 attempts: is
+    only asked in the long run, on a machine that does nothing else."""
+    done = run_script("""
+import os, signal, sys, threading, time
+from quantllm import turbo
+signal.signal(signal.SIGINT, signal.default_int_handler)
+model = turbo(sys.argv[1], verbose=False)
+expected = model.generate("Once", seed=1, max_new_tokens=8)
+worst = 0
+for i in range(20):
+    sent = []
+    def send():
+        sent.append(time.monotonic())
+        os.kill(os.getpid(), signal.SIGINT)
+    timer = threading.Timer(0.01 + 0.003 * i, send)
+    try:
+        timer.start()
+        while True:
+            for piece in model.generate("Once", stream=True, max_new_tokens=200):
+                pass
+    except KeyboardInterrupt:
+        worst = max(worst, time.monotonic() - sent[0])
+    timer.join()
+    assert model.generate("Once", seed=1, max_new_tokens=8) == expected
+print(worst)
+""", tiny)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert not os.environ.get("QL_LONG") or float(done.stdout) <= 0.2
 
 
 def test_nothing_is_left_behind(run_script, tiny):
