@@ -4,10 +4,10 @@
 //
 // Its decision: where no merge of the vocabulary goes over two neighbouring characters, a piece is merged in two parts.
 // So a SentencePiece vocabulary, whose pieces are whole texts, merges words, and the result is the same.
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/thread.h"
 #include "base/utf8.h"
 #include "text/tokenizer_impl.h"
 
@@ -53,7 +53,7 @@ typedef struct finder {
 
 static known_part *memo_of(finder *f, uint64_t key)
 {
-    return &f->memo[key * 0x9e3779b97f4a7c15u >> 53]; // 11 bits: MEMO
+    return &f->memo[key * 0x9e3779b97f4a7c15u >> 53]; // 11 bits: MEMO; bounded: a hash, which wraps
 }
 
 static int shown(const ql_str *s) { return (int)(s->len < 100 ? s->len : 100); }
@@ -160,7 +160,7 @@ static void *find_on_thread(void *arg)
 static ql_code find_halves(finder f[2], ql_error *err)
 {
     pthread_t thread;
-    bool apart = f[0].end > f[0].first && pthread_create(&thread, NULL, find_on_thread, &f[0]) == 0;
+    bool apart = f[0].end > f[0].first && ql_thread_start(&thread, find_on_thread, &f[0]) == 0;
     if (!apart)
         find_on_thread(&f[0]);
     find_on_thread(&f[1]);

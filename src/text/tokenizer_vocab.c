@@ -15,7 +15,7 @@
 
 static uint64_t mix(uint64_t h)
 {
-    h *= 0xd6e8feb86659fd93u;
+    h *= 0xd6e8feb86659fd93u; // bounded: a hash, which wraps
     return h ^ h >> 32;
 }
 
