@@ -53,7 +53,7 @@ typedef struct finder {
 
 static known_part *memo_of(finder *f, uint64_t key)
 {
-    return &f->memo[key * 0x9e3779b97f4a7c15u >> 53]; // 11 bits: MEMO; bounded: a hash, which wraps
+    return &f->memo[key * 0x9e3779b97f4a7c15u >> 53]; // bounded: a hash, 11 bits of it (MEMO)
 }
 
 static int shown(const ql_str *s) { return (int)(s->len < 100 ? s->len : 100); }
