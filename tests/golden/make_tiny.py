@@ -282,7 +282,7 @@ def split(kvs, listed, count):
 def parts(bad=None, **changes):
     """The entries and tensors of a model; with bad, of one that is to break a rule, whose weights are zeros."""
     options = argparse.Namespace(**{"dtype": "f32", "context": 256, "template": "chatml", "rope": "none", "factors": False,
-                                    "biases": False, "untied": False, "bad": bad, **changes})
+                                    "biases": False, "untied": False, "control": [], "bad": bad, **changes})
     kvs, n_vocab = metadata(options)
     return kvs, tensors(options, n_vocab)
 
