@@ -188,12 +188,13 @@ static int verify(verify_options *o)
     int code = CLI_OK;
     ql_error err = {0};
     ql_verify_result result = {0};
-    report r = {.json = o->shared.json, .findings = json_array(), .shown = -1};
+    report r = {.json = o->shared.json, .shown = -1};
     ql_verify_options options = {.threads = o->shared.model_options.threads, .finding = on_finding, .progress = on_progress,
                                  .user = &r};
     char *path = find(&o->shared, &code);
     if (!path)
         return code;
+    r.findings = json_array();
     r.progress = !o->shared.quiet && cli_is_terminal(STDERR_FILENO) && cli_smart_terminal();
     if (ql_verify(path, &options, &result, &err) != QL_OK) {
         clear(&r);

@@ -147,7 +147,7 @@ static int open_with(Model *self, const char *path, ql_model_options *options, P
 {
     if (draft == Py_None)
         return open_model(self, path, options, progress, log);
-    if (!PyObject_TypeCheck(draft, Py_TYPE(self))) {
+    if (!PyObject_TypeCheck(draft, Py_TYPE((PyObject *)self))) {
         PyErr_SetString(PyExc_TypeError, "draft must be a Model or None");
         return -1;
     }

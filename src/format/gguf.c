@@ -247,6 +247,7 @@ void ql_gguf_clear(ql_source *source)
     free(source->tensors_by_name);
     free(source->names);
     ql_arena_free(&source->values);
+    ql_buf_free(&source->remarks);
     source->kvs = NULL;
     source->tensors = NULL;
     source->kvs_by_key = source->tensors_by_name = NULL;

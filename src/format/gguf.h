@@ -12,7 +12,7 @@ ql_code ql_gguf_parse(const uint8_t *data, size_t size, const char *path, ql_sou
 // The same, parts of a split model too.
 ql_code ql_gguf_parse_part(const uint8_t *data, size_t size, const char *path, ql_source *source, ql_error *err);
 
-// Frees the tables of any source, not what it maps.
+// Frees the tables and remarks of any source, not what it maps.
 void ql_gguf_clear(ql_source *source);
 
 #endif

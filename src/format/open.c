@@ -306,7 +306,6 @@ static void clear(ql_source *s)
     free(s->no_weights);
     ql_buf_free(&s->identity);
     ql_buf_free(&s->files);
-    ql_buf_free(&s->remarks);
 }
 
 void ql_source_close(ql_source *source)

@@ -20,8 +20,6 @@ PROBE = os.environ.get("QL_PROBE", str(ROOT / "build" / "tests" / "probe"))
 PYTHON = """
 import json, sys
 from quantllm import turbo
-
-FREE = r"[0-9.]+ [KMG]iB free"  # which changes from one moment to the next
 for line in sys.stdin:
     action, text, path = line.rstrip("\\n").split("\\t")
     try:
@@ -99,9 +97,8 @@ def test_from_the_command(command, inputs, bad):
     args = ["run", path, bad_inputs.TEXT, "-q", "--no-cache", "--greedy", "--max-new-tokens", "3"]
     line = error_line(command(*args, *(["--chat"] if bad.action == "chat" else [])), bad_inputs.EXIT[bad.code])
     check(bad, path, line)
-    if bad.action == "open":
-        again = error_line(command("chat", path, "-q", "--no-cache"), bad_inputs.EXIT[bad.code])
-        assert re.sub(FREE, "", again) == re.sub(FREE, "", line)
+    if bad.action == "open" and bad.code != "memory":  # what is free is another number each time
+        assert error_line(command("chat", path, "-q", "--no-cache"), bad_inputs.EXIT[bad.code]) == line
 
 
 # ---- what is told and does not stop ----

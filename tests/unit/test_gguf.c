@@ -498,7 +498,6 @@ static void told(gguf_writer *w, size_t at, size_t more, const char *remark)
     const char *line = ql_source_remark(&s, 0);
     assert_string_equal(line ? line : "", remark);
     assert_null(line ? ql_source_remark(&s, 1) : NULL);
-    ql_buf_free(&s.remarks);
     ql_gguf_clear(&s);
     ql_buf_free(&b);
 }

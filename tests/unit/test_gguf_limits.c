@@ -12,7 +12,9 @@
 
 void *__real_malloc(size_t n);
 void *__real_calloc(size_t n, size_t size);
+void *__real_realloc(void *p, size_t n);
 void __real_free(void *p);
+void *__wrap_realloc(void *p, size_t n);
 void *__wrap_malloc(size_t n);
 void *__wrap_calloc(size_t n, size_t size);
 void __wrap_free(void *p);
@@ -32,6 +34,15 @@ static bool refuse(void) { return heap.on && ++heap.calls == heap.fail_at; }
 
 void *__wrap_malloc(size_t n) { return refuse() ? NULL : watch(__real_malloc(n)); }
 void *__wrap_calloc(size_t n, size_t size) { return refuse() ? NULL : watch(__real_calloc(n, size)); }
+
+// Of remarks alone: never refused here, and what was at p is counted no more.
+void *__wrap_realloc(void *p, size_t n)
+{
+    size_t before = p && heap.on ? malloc_usable_size(p) : 0;
+    void *q = __real_realloc(p, n);
+    heap.now -= q ? before : 0;
+    return watch(q);
+}
 
 void __wrap_free(void *p)
 {
