@@ -56,9 +56,10 @@ def run_tests():
             found = sorted((ROOT / "build" / f"corpus-{program.name[5:]}").glob("*"))
             for at in range(0, len(found), 200):
                 run(str(program), *map(str, found[at:at + 200]), env=env, stderr=subprocess.DEVNULL)
-    choose = BUILD / "tests" / "hub" / "hub_choose"
-    run(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/python/test_hub_choose.py", cwd=ROOT,
-        env={**env, "QL_HUB_CHOOSE": str(choose)})
+    hub = {"QL_HUB_CHOOSE": BUILD / "tests" / "hub" / "hub_choose", "QL_COMMAND": BUILD / "cli" / "quantllm",
+           "QL_FAULT_PULL": BUILD / "tests" / "faults" / "fault_pull"}
+    run(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not model", "tests/python/test_hub_choose.py",
+        "tests/cli/test_hub.py", "tests/cli/test_pull_faults.py", cwd=ROOT, env={**env, **{k: str(v) for k, v in hub.items()}})
 
 
 def lines():

@@ -165,7 +165,7 @@ def test_released(counts, options, full):
     pytest(counts, "python", ["tests/python"], full)
     pytest(counts, "command", ["tests/cli"] if options.quick else TWICE, command)
     if not options.quick:
-        pytest(counts, "command, the model", ["tests/cli", "-m", "model", *(f"--ignore={path}" for path in TWICE)], command)
+        pytest(counts, "command, large", ["tests/cli", "-m", "model or slow", *(f"--ignore={path}" for path in TWICE)], command)
     if options.model:
         c_example(counts, full)
 

@@ -4,7 +4,10 @@ import csv
 import io
 import json
 
-FIELDS = ("version cpu_info isa kv_cache model_filename model_type model_size model_n_params n_threads n_prompt n_gen n_depth "
+import pytest
+
+FIELDS = ("version cpu_info isa kv_cache model_filename model_type model_size model_n_params n_threads n_prompt n_gen "
+          "n_depth "
           "test_time avg_ns stddev_ns avg_ts stddev_ts gb_per_s read_bandwidth_gb_s bandwidth_fraction "
           "bytes_per_token peak_memory_bytes load_seconds from_cache").split()
 SMALL = ["-p", "4,8", "-n", "3", "-d", "0,5", "-r", "2", "-t", "1", "-q"]
@@ -48,6 +51,7 @@ def test_md(command, tiny):
         assert word in text
 
 
+@pytest.mark.slow  # 10,000 tokens
 def test_md_is_straight_with_wide_cells(command, tiny):
     text = command("bench", tiny, "-p", "1000", "-n", "0", "-d", "0,10000", "-r", "1", "-q").stdout.decode()
     lines = [line for line in text.splitlines() if line.startswith("|")]

@@ -11,6 +11,8 @@ import pytest
 
 from quantllm import turbo
 
+# Within a chunk of a prompt whose whole takes several times as long. ./check runs tests side by side, the long run does not.
+SOON = 3 if os.environ.get("QL_LONG") else 12
 CALL = {"max_new_tokens": 24, "temperature": 1.5, "top_k": 0}
 
 
@@ -148,7 +150,7 @@ def test_ctrl_c(tiny, call):
 def test_ctrl_c_while_a_long_prompt_is_computed(smollm):
     """Within one chunk of the prompt, long before its end."""
     call = 'model.generate("one two three four five " * 1200, max_new_tokens=1)'
-    assert interrupt(INTERRUPTED.replace("verbose=False", "verbose=False, max_length=8192") % call, smollm, 0.3) < 3
+    assert interrupt(INTERRUPTED.replace("verbose=False", "verbose=False, max_length=8192") % call, smollm, 0.3) < SOON
 
 
 def test_close_ends_a_long_prompt(smollm):
@@ -160,7 +162,7 @@ def test_close_ends_a_long_prompt(smollm):
         start = time.monotonic()
         stream.close()
         thread.join()
-        assert time.monotonic() - start < 3 and stream.usage.prompt_seconds < 4
+        assert time.monotonic() - start < SOON and stream.usage.prompt_seconds < SOON + 1
 
 
 def test_other_signals_are_seen_while_it_computes(run_script, tiny):
