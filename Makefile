@@ -9,7 +9,7 @@ PYTHON ?= $(firstword $(wildcard .venv/bin/python) python3)
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 MODEL ?= $(shell tools/get_model.sh --path)
 
-.PHONY: build test test-long bench install docs clean
+.PHONY: build test test-long bench bench-compare install docs clean
 
 build: build/build.ninja
 	@$(NINJA) -C build
@@ -25,6 +25,10 @@ test-long: build
 
 bench: build
 	build/cli/quantllm bench $(MODEL) -p 512 -n 128 -d 0 -r 5
+
+# RIVAL: a Python with llama-cpp-python (bench/compare.py says how it is built)
+bench-compare: build
+	$(PYTHON) bench/compare.py $(MODEL) --rival-python $(RIVAL) --turns 5
 
 install: build
 	$(MESON) configure build --prefix=$(PREFIX)
