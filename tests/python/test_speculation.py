@@ -51,12 +51,14 @@ def test_the_text_is_that_of_plain_decoding(pair, parameters):
 def test_a_real_model(real_pair, parameters):
     """Which does repeat its prompt."""
     quick, plain = real_pair
+    drafted = 0
     for prompt in (COPY, JSON):
         expected = plain.generate(prompt, max_new_tokens=40, **parameters)
         assert quick.generate(prompt, max_new_tokens=40, **parameters) == expected
         usage = quick.last_usage
         assert usage.accepted_tokens <= usage.drafted_tokens and usage.accepted_tokens < usage.new_tokens
-        assert parameters.get("seed") or usage.drafted_tokens > 0
+        drafted += usage.drafted_tokens
+    assert parameters.get("seed") or drafted > 0  # what follows depends on what steps take
     together = plain.generate([COPY, JSON], max_new_tokens=24, **parameters)
     assert quick.generate([COPY, JSON], max_new_tokens=24, **parameters) == together
 
@@ -85,10 +87,12 @@ def test_a_draft_model(tiny, pair, parameters):
     with turbo(tiny, verbose=False, quantization="Q4_0", cache=False) as small:
         for draft in (tiny, small):
             with turbo(tiny, verbose=False, draft=draft) as model:
+                drafted = 0
                 for prompt in PROMPTS:
                     expected = plain.generate(prompt, max_new_tokens=40, **parameters)
                     assert model.generate(prompt, max_new_tokens=40, **parameters) == expected
-                    assert model.last_usage.drafted_tokens > 0 or model.last_usage.new_tokens < 4
+                    drafted += model.last_usage.drafted_tokens
+                assert drafted > 0  # at first; whether it goes on depends on what steps take
                 assert model.generate(PROMPTS, max_new_tokens=9, **parameters) == plain.generate(
                     PROMPTS, max_new_tokens=9, **parameters)
 
