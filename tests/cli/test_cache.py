@@ -114,7 +114,7 @@ def test_no_bit_of_the_header_is_trusted(run, model, cache):
     good = packed.read_bytes()
     first_tensor = good.index(b"token_embd")  # its names are the last part of the header
     source = random.Random(7)
-    for at in [source.randrange(first_tensor) for _ in range(24)]:
+    for at in [source.randrange(first_tensor) for _ in range(24 if os.environ.get("QL_LONG") else 8)]:
         bad = bytearray(good)
         bad[at] ^= 1 << source.randrange(8)
         packed.write_bytes(bad)

@@ -6,6 +6,7 @@ import math
 import os
 import pathlib
 
+import numpy
 import pytest
 
 from quantllm import turbo
@@ -85,11 +86,10 @@ def perplexity(model, ids, window):
     """As make_smollm2.py measures llama.cpp: the second half of each window is scored."""
     total, count = 0.0, 0
     for at in range(0, len(ids) - window + 1, window):
-        rows = model.logits(ids[at:at + window]).tolist()
+        rows = numpy.asarray(model.logits(ids[at:at + window]))
         for i in range(window // 2, window - 1):
-            row = rows[i]
-            top = max(row)
-            total += math.log(math.fsum(math.exp(x - top) for x in row)) + top - row[ids[at + i + 1]]
+            row = rows[i].astype(numpy.float64)
+            total += numpy.log(numpy.exp(row - row.max()).sum()) + row.max() - row[ids[at + i + 1]]
             count += 1
     return math.exp(total / count), count
 
