@@ -3,6 +3,7 @@
 import array
 import json
 import math
+import math
 import os
 import pathlib
 
