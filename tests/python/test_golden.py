@@ -3,7 +3,6 @@
 import array
 import json
 import math
-import math
 import os
 import pathlib
 
