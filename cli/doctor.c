@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 enum { KEY_FAST = 0x500, WIDTH = 100, LABEL = 14 };
@@ -45,23 +44,6 @@ static const struct argp doctor_argp = {
 
 // ---- the Hub's cache ----
 
-// Free bytes where a folder is or will be; false: not known.
-static bool free_space(const char *folder, uint64_t *n)
-{
-    struct statvfs fs;
-    char *path = strdup(folder);
-    bool found = false;
-    while (path && *path && !(found = statvfs(path, &fs) == 0)) {
-        char *slash = strrchr(path, '/');
-        if (!slash)
-            break;
-        *(slash == path && slash[1] ? slash + 1 : slash) = 0;
-    }
-    *n = found ? (uint64_t)fs.f_bavail * fs.f_frsize : 0;
-    free(path);
-    return found;
-}
-
 static void advise_of_hub(const hub_settings *s, bool known, uint64_t space, json_t *advice)
 {
     char *line = NULL, size[32];
@@ -89,7 +71,7 @@ static json_t *look_at_hub(json_t *advice)
     if (hub_settings_read(&settings, &err) != QL_OK || hub_stored_read(&settings, NULL, &stored, &err) != QL_OK) {
         json_array_append_new(advice, cli_json_text(err.message));
     } else {
-        bool known = free_space(settings.cache, &space);
+        bool known = hub_free_space(&settings, &space);
         for (size_t i = 0; i < stored.n; i++)
             used += stored.repos[i].bytes;
         advise_of_hub(&settings, known, space, advice);

@@ -98,7 +98,19 @@ static int get_model(const hub_settings *settings, const cli_options *options, c
     return cli_pull_model(settings, name, options->quiet, model);
 }
 
-char *cli_find_model(const cli_options *options, int *code)
+static int get_stored(const hub_settings *settings, const cli_options *options, const hub_name *name, hub_model *model)
+{
+    ql_error err = {0};
+    if (hub_find(settings, name, model, &err) == QL_OK)
+        return CLI_OK;
+    return cli_error(ql_code_lookup(QL_E_NOT_FOUND)->exit_code, "%s; quantllm pull %s downloads it", err.message,
+                     options->model);
+}
+
+// How a copy comes about: its path in *model, or an error message and its exit code.
+typedef int get_fn(const hub_settings *settings, const cli_options *options, const hub_name *name, hub_model *model);
+
+static char *find_model(const cli_options *options, get_fn *get, int *code)
 {
     hub_name name;
     hub_settings settings;
@@ -115,10 +127,13 @@ char *cli_find_model(const cli_options *options, int *code)
         *code = cli_fail(&err);
         return NULL;
     }
-    *code = get_model(&settings, options, &name, &model);
+    *code = get(&settings, options, &name, &model);
     hub_settings_free(&settings);
     return model.path;
 }
+
+char *cli_find_model(const cli_options *options, int *code) { return find_model(options, get_model, code); }
+char *cli_find_stored(const cli_options *options, int *code) { return find_model(options, get_stored, code); }
 
 // The model of --draft, in its own types and the same number of threads.
 static ql_model *open_draft(const cli_options *options, int *code)

@@ -17,6 +17,9 @@ bool cli_parse_name(const char *text, const char *revision, hub_name *name, int 
 // The path of what the user calls a model (free()): as it is, from the cache, or downloaded. NULL after an error message.
 char *cli_find_model(const cli_options *options, int *code);
 
+// The same, but nothing is downloaded: what is not in the cache is an error.
+char *cli_find_stored(const cli_options *options, int *code);
+
 // That model, open, and its own sampling parameters taken with --model-defaults. NULL after an error message.
 ql_model *cli_open_named(cli_options *options, int *code);
 

@@ -142,28 +142,6 @@ static void check_files(report *r, const char *path)
 
 // ---- the verb ----
 
-// A copy that is here: nothing is downloaded to be looked at.
-static char *find(const cli_options *options, int *code)
-{
-    hub_name name;
-    hub_settings settings;
-    hub_model model = {0};
-    ql_error err = {0};
-    if (!cli_parse_name(options->model, options->revision, &name, code))
-        return NULL;
-    if (!*name.repo)
-        return cli_find_model(options, code);
-    if (hub_settings_read(&settings, &err) != QL_OK) {
-        *code = cli_fail(&err);
-        return NULL;
-    }
-    if (hub_find(&settings, &name, &model, &err) != QL_OK)
-        *code = cli_error(ql_code_lookup(QL_E_NOT_FOUND)->exit_code, "%s; quantllm pull %s downloads it", err.message,
-                          options->model);
-    hub_settings_free(&settings);
-    return model.path;
-}
-
 static void print_summary(const report *r, const char *name, const ql_verify_result *v)
 {
     char text[256];
@@ -191,7 +169,7 @@ static int verify(verify_options *o)
     report r = {.json = o->shared.json, .shown = -1};
     ql_verify_options options = {.threads = o->shared.model_options.threads, .finding = on_finding, .progress = on_progress,
                                  .user = &r};
-    char *path = find(&o->shared, &code);
+    char *path = cli_find_stored(&o->shared, &code); // nothing is downloaded to be looked at
     if (!path)
         return code;
     r.findings = json_array();

@@ -136,6 +136,9 @@ void hub_entries_free(hub_entries *entries);
 ql_code hub_remove(const hub_settings *settings, const hub_repo *repo, const char *commit, const char *wanted,
                    uint64_t *freed, ql_error *err);
 
+// Bytes that are left where the cache is or will be; false: not known.
+bool hub_free_space(const hub_settings *settings, uint64_t *bytes);
+
 // Compares a file's content with the checksum that names it: a blob of the cache, or a link to one. *known: there is a
 // checksum; *matches: it is that of the content. The file is read in full.
 ql_code hub_check_file(const char *path, bool *known, bool *matches, ql_error *err);

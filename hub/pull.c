@@ -2,12 +2,12 @@
 // Owns the order of a download: which commit, which files, is there room, then each file, and the ref at last.
 // It must not know how content arrives. All files are of one commit, whatever the branch does meanwhile; documents come
 // before weights, so that a folder with all its weights is complete.
+#include "base/machine.h"
 #include "hub_impl.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/statvfs.h>
 
 // ---- addresses ----
 
@@ -114,31 +114,13 @@ static void size_text(uint64_t n, char text[32])
              giga ? "GB" : mega ? "MB" : "kB");
 }
 
-// Of the folder, or the nearest one above it that is there.
-static bool free_bytes(const char *folder, uint64_t *bytes)
-{
-    struct statvfs info;
-    char *path = strdup(folder);
-    bool known = false;
-    for (char *slash = path; slash && !known;) {
-        known = statvfs(path, &info) == 0;
-        slash = strrchr(path, '/');
-        if (slash == path)
-            break;
-        if (slash)
-            *slash = 0;
-    }
-    if (known)
-        *bytes = (uint64_t)info.f_bavail * info.f_frsize;
-    free(path);
-    return known;
-}
+bool hub_free_space(const hub_settings *settings, uint64_t *bytes) { return ql_disk_free(settings->cache, bytes); }
 
 static ql_code check_room(const hub_download *d, uint64_t needed, ql_error *err)
 {
     uint64_t left;
     char need[32], have[32];
-    if (!free_bytes(d->cache.folder, &left) || needed <= left)
+    if (!ql_disk_free(d->cache.folder, &left) || needed <= left)
         return QL_OK;
     size_text(needed, need);
     size_text(left, have);

@@ -35,6 +35,9 @@ void ql_cgroup_walk(const char *root, const char *controller, ql_cgroup_visit *v
 // Small files of numbers: up to n of them, separated by blanks; how many were read.
 int ql_read_numbers(const char *folder, const char *name, uint64_t *numbers, int n);
 
+// Bytes that are left where a folder is or will be: of the nearest one above it that is there. False, and 0: not known.
+bool ql_disk_free(const char *folder, uint64_t *bytes);
+
 // Bytes per second that so many threads read from memory together; 0: it could not be measured. Takes about 0.3 s and
 // 512 MB.
 double ql_measure_bandwidth(int threads);

@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -147,23 +146,6 @@ static json_t *look_at_bandwidth(bool measure, int threads, json_t *advice)
 
 // ---- the packed cache ----
 
-// Of the folder, or of the first above it that is there.
-static bool free_space(const char *folder, uint64_t *n)
-{
-    struct statvfs fs;
-    char *path = strdup(folder);
-    bool found = false;
-    while (path && *path && !(found = statvfs(path, &fs) == 0)) {
-        char *slash = strrchr(path, '/');
-        if (!slash)
-            break;
-        *(slash == path && slash[1] ? slash + 1 : slash) = 0;
-    }
-    *n = found ? (uint64_t)fs.f_bavail * fs.f_frsize : 0;
-    free(path);
-    return found;
-}
-
 static json_t *look_at_cache(json_t *advice)
 {
     char *dir = ql_packed_dir();
@@ -179,7 +161,7 @@ static json_t *look_at_cache(json_t *advice)
         n = 0;
     for (size_t i = 0; i < n; i++)
         used += entries[i].bytes;
-    bool known = free_space(dir, &space), writable = access(dir, W_OK) == 0 || errno == ENOENT;
+    bool known = ql_disk_free(dir, &space), writable = access(dir, W_OK) == 0 || errno == ENOENT;
     if (!writable)
         advise(advice, "the cache of packed weights can not be written (%s): each start quantizes again", dir);
     else if (known && space < (uint64_t)2 << 30)
