@@ -18,15 +18,10 @@ import tempfile
 import llama_cpp as ll
 import numpy as np
 
-from quant_quality import FTYPES, quantize
+from quant_quality import FTYPES, log_probabilities, log_softmax, quantize
 from quantllm import turbo
 
 KINDS = ("f32", "f16", "q8", "q4")
-
-
-def log_softmax(logits):
-    logits = logits - logits.max(axis=1, keepdims=True)
-    return logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
 
 
 def score(rows, ids, at, window):
@@ -40,14 +35,13 @@ def ours(path, ids, window, kind, reference):
     """Perplexity, and KL from reference, a list of log-probabilities that is filled when it is empty."""
     losses, kl = [], []
     fill = not reference
-    with turbo(path, verbose=False, max_length=window, cache=False, kv_cache=kind) as model:
-        for n, at in enumerate(range(0, len(ids) - window + 1, window)):
-            rows = log_softmax(np.array(model.logits(ids[at:at + window]), dtype=np.float64))
-            losses.append(score(rows, ids, at, window))
-            if fill:
-                reference.append(rows.astype(np.float32))
-            else:
-                kl.append((np.exp(reference[n].astype(np.float64)) * (reference[n] - rows)).sum(axis=1))
+    whole = ids[:len(ids) // window * window]
+    for n, rows in enumerate(log_probabilities(path, whole, window, kv_cache=kind)):
+        losses.append(score(rows, ids, n * window, window))
+        if fill:
+            reference.append(rows.astype(np.float32))
+        else:
+            kl.append((np.exp(reference[n].astype(np.float64)) * (reference[n] - rows)).sum(axis=1))
     return float(np.exp(np.concatenate(losses).mean())), float(np.concatenate(kl).mean()) if kl else 0.0
 
 

@@ -86,13 +86,16 @@ def compare_weights(matrices, encoder):
 # ---- text
 
 
+def log_softmax(logits):
+    logits = logits - logits.max(axis=1, keepdims=True)
+    return logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+
+
 def log_probabilities(path, ids, window, **options):
     """[n, n_vocab], in windows of their own context."""
     with turbo(path, verbose=False, max_length=window, cache=False, **options) as model:
         for i in range(0, len(ids), window):
-            logits = np.array(model.logits(ids[i:i + window]), dtype=np.float64)
-            logits -= logits.max(axis=1, keepdims=True)
-            yield logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+            yield log_softmax(np.array(model.logits(ids[i:i + window]), dtype=np.float64))
 
 
 def divergence(reference, others):

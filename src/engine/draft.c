@@ -74,7 +74,7 @@ static const float *compute(ql_draft *draft, const int32_t *tokens, size_t n)
     return logits;
 }
 
-// The largest; NaN never is.
+// The largest. A NaN in front stays, and what a NaN drafts is rejected like any wrong token.
 static int32_t largest(const float *logits, uint32_t n)
 {
     uint32_t best = 0;
