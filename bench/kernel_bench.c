@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Times matrix products at every level of this CPU. Prefill: many rows against the shapes of a small model, in GMAC/s
-// and, where there is vpdpbusd, in parts of its peak. Decode: two rows (the planes of one token) against a matrix that
+// and, where there is vpdpbusd, in parts of its peak. Decode: one row against a matrix that
 // is larger than the caches, in GB/s.
 //
 //   kernel_bench [type, or "all"] [rows of prefill] [largest number of threads] [level] [rows of decode]

@@ -25,17 +25,12 @@ enum {
 // How the activations that meet a weight type are stored.
 typedef enum ql_act {
     QL_ACT_F32,  // f32, for F32, F16 and BF16 weights
-    QL_ACT_Q32,  // int8, a scale for each 32, for Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 IQ4_NL
-    QL_ACT_Q256, // int8, a scale for each 256, for the K-quants and IQ4_XS
+    QL_ACT_Q16,  // int16, a scale for each 32, for quantized weights
     QL_ACT_COUNT
 } ql_act;
 
 ql_act ql_act_of(ql_dtype dtype);
 size_t ql_act_quad_bytes(ql_act act, size_t n_cols); // of one quad of 4 rows
-
-// What the rounding of row `row` of acts (Q32, Q256) left over: left = x - what is stored. Written as a row of its own and
-// multiplied like any other, it doubles the precision of x where 8 bits are too few. [n_cols]
-void ql_act_left(ql_act act, const float *x, size_t n_cols, size_t row, const void *acts, float *left);
 
 // Packs n_rows <= 16 rows of a matrix (row-major blocks, as in a file, row_bytes apart) into one panel; missing rows are
 // zeros. dst: 16 rows' bytes, 64-byte aligned.
@@ -84,8 +79,8 @@ typedef struct ql_kernels {
     // Quantizes n weights, a multiple of the block, as the tensor room's encode does. NULL: that one is to be used.
     void (*encode[QL_DTYPE_END])(const float *in, void *blocks, size_t n);
 
-    // Stores x [n_cols] as row `row` (0..) of the quads at acts. Q32 and Q256: per block, amax = max |x|,
-    // d = amax / 127, q = round to nearest even(x * (127 / amax)), 0 when amax is 0.
+    // Stores x [n_cols] as row `row` (0..) of the quads at acts. Q16: per block, amax = max |x|, d = amax / 16383,
+    // q = round to nearest even(x * (16383 / amax)), 0 when amax is 0.
     void (*act_write[QL_ACT_COUNT])(const float *x, size_t n_cols, size_t row, void *acts);
 
     // y = x / sqrt(mean(x^2) + eps) * w. x, y, w: [n]; y may be x.

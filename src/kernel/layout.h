@@ -20,25 +20,21 @@
 #include "kernel/kernel.h"
 
 enum {
-    QL_GROUPS_32 = 8,   // k-groups of a block of 32
-    QL_GROUPS_256 = 64,
-    QL_SUBS_256 = 16,   // sub-blocks of 16 weights
+    QL_GROUPS = 8, // k-groups of 4 weights in a block of 32
+    QL_PAIRS = 16, // pairs of weights in it
+    QL_SUPER = 8,  // blocks of 32 in a super-block of 256
+    QL_SUBS = 16,  // sub-blocks in it, at most: of 16 weights; or of 32
+    QL_ACT_LEVELS = 16383, // of an activation. A block's sum fits 32 bits: 32 * 4096 (Q6_K, scale included) * 16383 < 2^31
 };
 
-// A block of 32 of 4 activation rows.
-typedef struct ql_quad32 {
-    int8_t q[QL_GROUPS_32][QL_QUAD_ROWS][4];
-    float d[QL_QUAD_ROWS];       // scale
-    int32_t nsum[QL_QUAD_ROWS];  // minus the sum of q: times a zero point it corrects unsigned weights
-    float ds[QL_QUAD_ROWS];      // d times the sum of q: meets a type's minimums
-} ql_quad32;
-
-// A block of 256 of 4 activation rows.
-typedef struct ql_quad256 {
-    int8_t q[QL_GROUPS_256][QL_QUAD_ROWS][4];
-    float d[QL_QUAD_ROWS];
-    int16_t nsum[QL_SUBS_256 / 2][QL_QUAD_ROWS][2]; // minus the sum of each sub-block of 16; a pair is one operand
-} ql_quad256;
+// A block of 32 of 4 activation rows. The order of the pairs of group g, (4 g, 4 g + 2) and (4 g + 1, 4 g + 3), is that in
+// which a mask and a shift take two 16-bit numbers out of 4 bytes.
+typedef struct ql_quad {
+    int16_t q[QL_PAIRS][QL_QUAD_ROWS][2];
+    float d[QL_QUAD_ROWS];          // scale
+    int32_t nsum[2][QL_QUAD_ROWS];  // minus the sum of q, of each half: times a zero point it corrects unsigned weights
+    float ds[3][QL_QUAD_ROWS];      // d times the sum of q, of each half and of both: meets a type's minimums
+} ql_quad;
 
 // Panel bytes of a block, by field.
 typedef struct ql_field {
@@ -49,51 +45,72 @@ typedef struct ql_field {
 enum { QL_FIELDS_MAX = 5 };
 extern const ql_field ql_panel_fields[QL_DTYPE_END][QL_FIELDS_MAX];
 
-// Weights of 16 rows and 256 columns as every K kernel takes them. Scales and minimums are pairs of 16-bit numbers, as
-// the multiply instructions of two 16-bit products take them.
-typedef struct ql_tile256 {
-    _Alignas(64) uint8_t q[QL_GROUPS_256][64];
-    int32_t scale[QL_SUBS_256][16];   // of a sub-block, in both halves: multiplies its integer sum
-    int32_t min[QL_SUBS_256 / 2][16]; // of sub-blocks of 16 number 2 j (low half) and 2 j + 1: multiplies nsum; the
-                                      // types with a zero point have scale * zero point here
-    float d[16], dmin[16];
-} ql_tile256;
-
 // ---- what the kernels know of a type; constant once the type is ----
 
-// The weights are q - (1 << zero shift); 0: q itself.
-static inline int zero_shift_32(ql_dtype dtype)
+// The weights are q - zero, q unsigned.
+static inline int zero_of(ql_dtype dtype)
 {
-    return dtype == QL_Q4_0 ? 3 : dtype == QL_Q5_0 ? 4 : dtype == QL_Q8_0 || dtype == QL_IQ4_NL ? 7 : 0;
+    switch (dtype) {
+    case QL_Q3_K: return 4;
+    case QL_Q4_0: return 8;
+    case QL_Q5_0: return 16;
+    case QL_Q6_K: return 32;
+    case QL_Q8_0: case QL_IQ4_NL: case QL_IQ4_XS: return 128;
+    default: return 0;
+    }
 }
 
-static inline bool has_min_32(ql_dtype dtype) { return dtype == QL_Q4_1 || dtype == QL_Q5_1; }
-static inline bool has_bits_32(ql_dtype dtype) { return dtype == QL_Q5_0 || dtype == QL_Q5_1; }
-
-// Where the quants begin in a panel's block, and its bytes.
-static inline size_t quants_at_32(ql_dtype dtype)
-{
-    return dtype == QL_Q4_1 ? 64 : dtype == QL_Q5_0 ? 96 : dtype == QL_Q5_1 ? 128 : 32;
-}
-static inline size_t block_bytes_32(ql_dtype dtype) { return quants_at_32(dtype) + (dtype == QL_Q8_0 ? 512 : 256); }
-
-static inline bool has_min_256(ql_dtype dtype) { return dtype == QL_Q2_K || dtype == QL_Q4_K || dtype == QL_Q5_K; }
-
-// Sub-blocks with a scale of their own.
-static inline int n_subs_256(ql_dtype dtype)
+// Sub-blocks of a super-block, each with a scale of its own.
+static inline int n_subs(ql_dtype dtype)
 {
     return dtype == QL_Q4_K || dtype == QL_Q5_K || dtype == QL_IQ4_XS ? 8 : 16;
 }
 
-static inline size_t block_bytes_256(ql_dtype dtype)
+// Minimums of a block of 32.
+static inline int n_mins(ql_dtype dtype)
 {
     switch (dtype) {
+    case QL_Q4_1: case QL_Q5_1: case QL_Q4_K: case QL_Q5_K: return 1;
+    case QL_Q2_K: return 2;
+    default: return 0;
+    }
+}
+
+// Where things begin in a panel's block.
+static inline size_t quants_at(ql_dtype dtype)
+{
+    switch (dtype) {
+    case QL_Q4_1: return 4 * QL_PANEL_ROWS;
+    case QL_Q5_0: return 6 * QL_PANEL_ROWS;
+    case QL_Q5_1: case QL_IQ4_XS: return 8 * QL_PANEL_ROWS;
+    case QL_Q2_K: case QL_Q4_K: return 16 * QL_PANEL_ROWS;
+    case QL_Q3_K: return 32 * QL_PANEL_ROWS;
+    case QL_Q5_K: return 48 * QL_PANEL_ROWS;
+    case QL_Q6_K: return 0;
+    default: return 2 * QL_PANEL_ROWS;
+    }
+}
+
+static inline size_t scale_at(ql_dtype dtype)
+{
+    return (dtype == QL_Q2_K ? 80 : dtype == QL_Q3_K ? 108 : dtype == QL_Q6_K ? 208 : 0) * QL_PANEL_ROWS;
+}
+static inline size_t min_at(ql_dtype dtype) { return scale_at(dtype) + 2 * QL_PANEL_ROWS; }
+
+static inline size_t block_bytes(ql_dtype dtype)
+{
+    switch (dtype) {
+    case QL_Q4_1: return 20 * QL_PANEL_ROWS;
+    case QL_Q5_0: return 22 * QL_PANEL_ROWS;
+    case QL_Q5_1: return 24 * QL_PANEL_ROWS;
+    case QL_Q8_0: return 34 * QL_PANEL_ROWS;
     case QL_Q2_K: return 84 * QL_PANEL_ROWS;
     case QL_Q3_K: return 110 * QL_PANEL_ROWS;
     case QL_Q4_K: return 144 * QL_PANEL_ROWS;
     case QL_Q5_K: return 176 * QL_PANEL_ROWS;
     case QL_Q6_K: return 210 * QL_PANEL_ROWS;
-    default: return 136 * QL_PANEL_ROWS; // IQ4_XS
+    case QL_IQ4_XS: return 136 * QL_PANEL_ROWS;
+    default: return 18 * QL_PANEL_ROWS; // Q4_0, IQ4_NL
     }
 }
 

@@ -9,7 +9,24 @@
 #define UNROLL
 #define V_BYTES 16
 
-INLINE void halves_to_f32(const uint8_t *src, float out[16])
+typedef uint8_t lanes __attribute__((vector_size(V_BYTES)));
+
+INLINE lanes iq4_bytes(lanes index)
+{
+    for (int i = 0; i < V_BYTES; i++)
+        index[i] = (uint8_t)(ql_iq4_values[index[i]] + 128);
+    return index;
+}
+
+INLINE lanes fifth_bits(const uint8_t *src)
+{
+    lanes out;
+    for (int i = 0; i < V_BYTES; i++)
+        out[i] = (uint8_t)((src[i / 8] >> i % 8 & 1) << 4);
+    return out;
+}
+
+static inline void halves_to_f32(const uint8_t *src, float out[16])
 {
     for (int r = 0; r < 16; r++) {
         uint16_t h;
@@ -18,60 +35,54 @@ INLINE void halves_to_f32(const uint8_t *src, float out[16])
     }
 }
 
-typedef uint8_t iq4_vector __attribute__((vector_size(V_BYTES)));
-INLINE iq4_vector iq4_table(void) { return (iq4_vector){0}; }
-INLINE iq4_vector iq4_bytes(iq4_vector table, iq4_vector index)
-{
-    (void)table;
-    for (int i = 0; i < V_BYTES; i++)
-        index[i] = (uint8_t)(ql_iq4_values[index[i]] + 128);
-    return index;
-}
-
 #include "kernel/act_body.inc"
-#include "kernel/unpack_256.inc"
+#include "kernel/unpack.inc"
 
-// Sum of 4 products of a k-group for 16 rows.
-static inline void dot_group(const uint8_t w[64], const int8_t q[4], int32_t acc[16])
+// ---- quantized weights ----
+
+// A block of 32 of 16 rows as every quantized type is multiplied: the weights are d * w + m, m a minimum of the whole
+// block or of each half.
+typedef struct block_32 {
+    int16_t w[32][16];
+    float d[16], m[2][16];
+} block_32;
+
+// Block 4 h + s of a super-block; h and s are 0 for a type whose blocks are of 32.
+INLINE void unpack_weights(ql_dtype dtype, const uint8_t *block, int h, int s, const int8_t (*scale)[16], block_32 *out)
 {
-    for (int r = 0; r < 16; r++)
-        for (int i = 0; i < 4; i++)
-            acc[r] += w[4 * r + i] * q[i];
+    for (int g = 0; g < QL_GROUPS; g++)
+        for (int at = 0; at < 64; at += V_BYTES) {
+            union {
+                vw vector;
+                uint8_t bytes[V_BYTES];
+            } v = {group_of(dtype, block, h, s, g, at)};
+            for (int i = 0; i < V_BYTES; i++) {
+                int row = (at + i) / 4, k = 4 * g + i % 4;
+                out->w[k][row] = (int16_t)((v.bytes[i] - zero_of(dtype)) * (scale ? scale[k / 16][row] : 1));
+            }
+        }
 }
 
-// ---- blocks of 32 ----
-
-// The weights of 16 rows as unsigned bytes. q: [8 groups][64]
-static inline void unpack_32(ql_dtype dtype, const uint8_t *block, uint8_t *q)
+static inline void add_block(int mins, const block_32 *w, const ql_quad *quad, size_t lane, float *y)
 {
-    const uint8_t *src = block + quants_at_32(dtype);
-    if (dtype == QL_Q8_0) {
-        __builtin_memcpy(q, src, 512);
-        return;
-    }
-    for (int i = 0; i < 256; i++) {
-        q[i] = src[i] & 15;
-        q[i + 256] = src[i] >> 4;
-    }
-    if (dtype == QL_IQ4_NL)
-        for (int i = 0; i < 512; i++)
-            q[i] = (uint8_t)(ql_iq4_values[q[i]] + 128);
-    if (has_bits_32(dtype))
-        for (int i = 0; i < 512; i++)
-            q[i] |= (uint8_t)((src[i / 8 - 64] >> i % 8 & 1) << 4);
-}
-
-static inline void add_block(ql_dtype dtype, const uint8_t *q, const float *d, const float *m, const ql_quad32 *quad,
-                             size_t lane, float *y)
-{
-    int32_t acc[16] = {0};
-    for (int g = 0; g < QL_GROUPS_32; g++)
-        dot_group(q + 64 * g, quad->q[g][lane], acc);
     for (int r = 0; r < 16; r++) {
-        int32_t zero = zero_shift_32(dtype) ? quad->nsum[lane] * (1 << zero_shift_32(dtype)) : 0;
-        y[r] = __builtin_fmaf((float)(acc[r] + zero), d[r] * quad->d[lane], y[r]);
-        if (has_min_32(dtype))
-            y[r] = __builtin_fmaf(m[r], quad->ds[lane], y[r]);
+        int32_t acc = 0;
+        for (int k = 0; k < 32; k++)
+            acc += w->w[k][r] * quad->q[k / 4 * 2 + k % 2][lane][k / 2 % 2];
+        y[r] = __builtin_fmaf((float)acc, w->d[r] * quad->d[lane], y[r]);
+        for (int i = 0; i < mins; i++)
+            y[r] = __builtin_fmaf(w->m[i][r], quad->ds[mins == 1 ? 2 : i][lane], y[r]);
+    }
+}
+
+// Block b of a row times all tokens.
+static inline void add_blocks(int mins, const block_32 *w, size_t b, size_t n_blocks, const ql_quad *quads, size_t n_tokens,
+                              float *y, size_t ldy)
+{
+    for (size_t t = 0; t < n_tokens; t++, y += ldy) {
+        if (b == 0)
+            __builtin_memset(y, 0, QL_PANEL_ROWS * sizeof *y);
+        add_block(mins, w, quads + t / QL_QUAD_ROWS * n_blocks + b, t % QL_QUAD_ROWS, y);
     }
 }
 
@@ -80,60 +91,39 @@ INLINE void matmul_32(ql_dtype dtype, QL_MATMUL_ARGUMENTS)
     size_t n_blocks = n_cols / 32;
     for (size_t p = p_begin; p < p_end; p++)
         for (size_t b = 0; b < n_blocks; b++) {
-            const uint8_t *block = panels + (p * n_blocks + b) * block_bytes_32(dtype);
-            uint8_t q[512];
-            float d[16], m[16];
-            unpack_32(dtype, block, q);
-            halves_to_f32(block, d);
-            halves_to_f32(block + (has_min_32(dtype) ? 32 : 0), m);
-            for (size_t t = 0; t < n_tokens; t++) {
-                const ql_quad32 *quad = (const ql_quad32 *)acts + t / QL_QUAD_ROWS * n_blocks + b;
-                float *out = y + t * ldy + p * QL_PANEL_ROWS;
-                if (b == 0)
-                    __builtin_memset(out, 0, QL_PANEL_ROWS * sizeof *out);
-                add_block(dtype, q, d, m, quad, t % QL_QUAD_ROWS, out);
-            }
+            const uint8_t *block = panels + (p * n_blocks + b) * block_bytes(dtype);
+            block_32 w;
+            unpack_weights(dtype, block, 0, 0, NULL, &w);
+            halves_to_f32(block + scale_at(dtype), w.d);
+            if (n_mins(dtype))
+                halves_to_f32(block + min_at(dtype), w.m[0]);
+            add_blocks(n_mins(dtype), &w, b, n_blocks, acts, n_tokens, y + p * QL_PANEL_ROWS, ldy);
         }
 }
 
-// ---- super-blocks of 256 ----
-
-static inline void add_tile(ql_dtype dtype, const ql_tile256 *w, const ql_quad256 *quad, size_t lane, float *y)
-{
-    int32_t isum[16] = {0}, msum[16] = {0};
-    int n_subs = n_subs_256(dtype), n_groups = QL_GROUPS_256 / n_subs;
-    for (int s = 0; s < n_subs; s++) {
-        int32_t acc[16] = {0};
-        for (int g = s * n_groups; g < (s + 1) * n_groups; g++)
-            dot_group(w->q[g], quad->q[g][lane], acc);
-        for (int r = 0; r < 16; r++)
-            isum[r] += (int16_t)w->scale[s][r] * acc[r];
-    }
-    for (int j = 0; j < QL_SUBS_256 / 2; j++)
-        for (int r = 0; r < 16; r++)
-            msum[r] += (int16_t)w->min[j][r] * quad->nsum[j][lane][0] + (w->min[j][r] >> 16) * quad->nsum[j][lane][1];
-    for (int r = 0; r < 16; r++) {
-        bool min = has_min_256(dtype);
-        y[r] = __builtin_fmaf((float)(min ? isum[r] : isum[r] + msum[r]), w->d[r] * quad->d[lane], y[r]);
-        if (min)
-            y[r] = __builtin_fmaf((float)msum[r], w->dmin[r] * quad->d[lane], y[r]);
-    }
-}
-
+// The scales of a super-block's sub-blocks are multiplied into the weights: 13 bits at most.
 INLINE void matmul_256(ql_dtype dtype, QL_MATMUL_ARGUMENTS)
 {
-    size_t n_blocks = n_cols / 256;
+    size_t n_blocks = n_cols / 32;
+    int per_block = n_subs(dtype) / QL_SUPER, mins = n_mins(dtype);
     for (size_t p = p_begin; p < p_end; p++)
         for (size_t b = 0; b < n_blocks; b++) {
-            ql_tile256 tile;
-            unpack_256(dtype, panels + (p * n_blocks + b) * block_bytes_256(dtype), &tile);
-            for (size_t t = 0; t < n_tokens; t++) {
-                const ql_quad256 *quad = (const ql_quad256 *)acts + t / QL_QUAD_ROWS * n_blocks + b;
-                float *out = y + t * ldy + p * QL_PANEL_ROWS;
-                if (b == 0)
-                    __builtin_memset(out, 0, QL_PANEL_ROWS * sizeof *out);
-                add_tile(dtype, &tile, quad, t % QL_QUAD_ROWS, out);
-            }
+            const uint8_t *block = panels + (p * n_blocks + b) / QL_SUPER * block_bytes(dtype);
+            int i = (int)(b % QL_SUPER);
+            int8_t scale[2][16];
+            float dmin[16];
+            block_32 w;
+            scales sc;
+            scales_of(dtype, block, &sc);
+            for (int half = 0; half < 2; half++)
+                __builtin_memcpy(scale[half], sc.scale[i * per_block + half * (per_block - 1)], 16);
+            unpack_weights(dtype, block, i / 4, i % 4, scale, &w);
+            halves_to_f32(block + scale_at(dtype), w.d);
+            halves_to_f32(block + (mins ? min_at(dtype) : 0), dmin);
+            for (int j = 0; j < mins; j++)
+                for (int r = 0; r < 16; r++)
+                    w.m[j][r] = -dmin[r] * (float)sc.min[i * mins + j][r];
+            add_blocks(mins, &w, b, n_blocks, acts, n_tokens, y + p * QL_PANEL_ROWS, ldy);
         }
 }
 
@@ -172,18 +162,11 @@ INLINE void matmul_float(ql_dtype dtype, QL_MATMUL_ARGUMENTS)
 
 // ---- activations ----
 
-static void write_q32(const float *x, size_t n_cols, size_t row, void *acts)
+static void write_q16(const float *x, size_t n_cols, size_t row, void *acts)
 {
-    ql_quad32 *quads = (ql_quad32 *)acts + row / QL_QUAD_ROWS * (n_cols / 32);
+    ql_quad *quads = (ql_quad *)acts + row / QL_QUAD_ROWS * (n_cols / 32);
     for (size_t b = 0; b < n_cols / 32; b++)
-        write_block_32(x + 32 * b, row % QL_QUAD_ROWS, &quads[b]);
-}
-
-static void write_q256(const float *x, size_t n_cols, size_t row, void *acts)
-{
-    ql_quad256 *quads = (ql_quad256 *)acts + row / QL_QUAD_ROWS * (n_cols / 256);
-    for (size_t b = 0; b < n_cols / 256; b++)
-        write_block_256(x + 256 * b, row % QL_QUAD_ROWS, &quads[b]);
+        write_block(x + 32 * b, row % QL_QUAD_ROWS, &quads[b]);
 }
 
 #define LEVEL scalar

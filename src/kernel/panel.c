@@ -23,41 +23,11 @@ const ql_field ql_panel_fields[QL_DTYPE_END][QL_FIELDS_MAX] = {
     [QL_IQ4_XS] = {{0, 2, 2}, {2, 2, 2}, {4, 4, 1}, {8, 128, 4}},
 };
 
-ql_act ql_act_of(ql_dtype dtype)
-{
-    uint32_t block = ql_dtype_get(dtype)->block;
-    return block == 1 ? QL_ACT_F32 : block == 32 ? QL_ACT_Q32 : QL_ACT_Q256;
-}
+ql_act ql_act_of(ql_dtype dtype) { return ql_dtype_get(dtype)->block == 1 ? QL_ACT_F32 : QL_ACT_Q16; }
 
 size_t ql_act_quad_bytes(ql_act act, size_t n_cols)
 {
-    switch (act) {
-    case QL_ACT_Q32: return (n_cols + 31) / 32 * sizeof(ql_quad32);
-    case QL_ACT_Q256: return (n_cols + 255) / 256 * sizeof(ql_quad256);
-    default: return n_cols * QL_QUAD_ROWS * sizeof(float);
-    }
-}
-
-// Groups g of one row of a quad.
-static void subtract_groups(const float *x, const int8_t (*q)[QL_QUAD_ROWS][4], size_t lane, size_t n_groups, float d,
-                            float *left)
-{
-    for (size_t g = 0; g < n_groups; g++)
-        for (size_t i = 0; i < 4; i++)
-            left[4 * g + i] = x[4 * g + i] - d * (float)q[g][lane][i];
-}
-
-void ql_act_left(ql_act act, const float *x, size_t n_cols, size_t row, const void *acts, float *left)
-{
-    size_t lane = row % QL_QUAD_ROWS, quad = row / QL_QUAD_ROWS;
-    const ql_quad32 *q32 = (const ql_quad32 *)acts + quad * (n_cols / 32);
-    const ql_quad256 *q256 = (const ql_quad256 *)acts + quad * (n_cols / 256);
-    if (act == QL_ACT_Q32)
-        for (size_t b = 0; b < n_cols / 32; b++)
-            subtract_groups(x + 32 * b, q32[b].q, lane, QL_GROUPS_32, q32[b].d[lane], left + 32 * b);
-    else
-        for (size_t b = 0; b < n_cols / 256; b++)
-            subtract_groups(x + 256 * b, q256[b].q, lane, QL_GROUPS_256, q256[b].d[lane], left + 256 * b);
+    return act == QL_ACT_Q16 ? (n_cols + 31) / 32 * sizeof(ql_quad) : n_cols * QL_QUAD_ROWS * sizeof(float);
 }
 
 // ---- what is not a plain transpose ----

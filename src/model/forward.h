@@ -13,8 +13,7 @@ enum {
     QL_PACED_ROWS = 8,    // rows up to which a run is short against a time slice
     QL_PARTIAL_HEAD = 16, // floats in front of the output in an attention partial
     QL_SPLIT_ROWS = 4,    // rows whose attention may be split by chunks
-    QL_PLANES = 2,        // int8 rows that stand for one activation row
-    QL_PLANE_ROWS = 24,   // rows whose planes are multiplied and summed at a time; their planes are whole quads
+    QL_FEW_ROWS = 2,      // rows that each thread quantizes for itself, rather than share the work and wait
 };
 
 typedef struct tile {
@@ -46,8 +45,7 @@ typedef struct worker {
     ql_forward *f;
     int index;
     size_t stage;               // counts the barriers of this pass: which counter to claim from
-    float *normed, *left;       // [max(n_embd, n_q, n_ff)]
-    float *products;            // [QL_PLANE_ROWS * QL_PLANES, 16]
+    float *normed;              // [max(n_embd, n_q, n_ff)]
     void *acts[QL_ACT_COUNT];   // one quad of the widest input
     void *query;                // a query tile
     float *total, *partial;     // [QL_QUERY_MAX, head_dim + 16]
@@ -79,7 +77,7 @@ struct ql_forward {
     float *logits;              // [QL_LOGIT_ROWS_MAX, ld_logits]
     float *cos_sin[QL_ROPES];   // [QL_ROWS_MAX, n_rot]; NULL: no layer uses it
     float *split;               // [QL_SPLIT_ROWS, n_kv_heads, chunks, group, head_dim + 16]
-    void *acts[QL_ACT_COUNT];   // quads of the planes of a stage's rows or pairs
+    void *acts[QL_ACT_COUNT];   // quads of a stage's rows or pairs
     routes routes;              // empty without experts
     atomic_size_t *counters;    // [n_counters], one a stage
     size_t n_counters;
@@ -100,9 +98,6 @@ void ql_stage_next(worker *w); // a barrier
 size_t ql_stage_chunk(const ql_forward *f, size_t total);
 
 static inline unsigned ql_kind_of(const ql_matrix *m) { return 1u << ql_act_of(m->dtype); }
-
-// Rows that stand for one: F32 loses nothing.
-static inline size_t ql_planes_of(int act) { return act == QL_ACT_F32 ? 1 : QL_PLANES; }
 
 // y = the model's kind of normalization of x [n], with the values of norm from `first` on; y may be x.
 void ql_stage_norm(const ql_forward *f, const ql_norm *norm, size_t first, const float *x, size_t n, float *y);

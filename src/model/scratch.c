@@ -44,11 +44,10 @@ static widths measure_widths(const ql_forward *f)
     return w;
 }
 
-// Bytes of n_rows rows with their planes: those of Q256 only where a width is a multiple of 256, as its types make sure.
 static size_t act_bytes(ql_act act, size_t widest, size_t n_rows)
 {
-    size_t quads = (n_rows * ql_planes_of(act) + QL_QUAD_ROWS - 1) / QL_QUAD_ROWS;
-    return quads * ql_act_quad_bytes(act, (widest + 255) / 256 * 256);
+    size_t quads = (n_rows + QL_QUAD_ROWS - 1) / QL_QUAD_ROWS;
+    return quads * ql_act_quad_bytes(act, widest);
 }
 
 static void alloc_acts(ql_arena *arena, unsigned kinds, const widths *w, void *acts[QL_ACT_COUNT])
@@ -64,11 +63,9 @@ static void layout_worker(ql_arena *arena, ql_forward *f, worker *w, unsigned ki
     size_t widest = larger(width->of_rows, width->of_pairs);
     size_t d = f->config->head_dim;
     w->normed = QL_ARENA_NEW(arena, float, widest);
-    w->left = QL_ARENA_NEW(arena, float, widest);
-    w->products = QL_ARENA_NEW(arena, float, QL_PLANE_ROWS * QL_PLANES * QL_PANEL_ROWS);
     for (int a = 0; a < QL_ACT_COUNT; a++)
         if (kinds & 1u << a)
-            w->acts[a] = ql_arena_alloc(arena, 1, ql_act_quad_bytes((ql_act)a, (widest + 255) / 256 * 256));
+            w->acts[a] = ql_arena_alloc(arena, 1, ql_act_quad_bytes((ql_act)a, widest));
     w->query = ql_arena_alloc(arena, 1, ql_query_tile_bytes(f->kv_type, d));
     w->total = QL_ARENA_NEW(arena, float, QL_QUERY_MAX * (d + QL_PARTIAL_HEAD));
     w->partial = QL_ARENA_NEW(arena, float, QL_QUERY_MAX * (d + QL_PARTIAL_HEAD));

@@ -43,33 +43,22 @@ void ql_stage_norm(const ql_forward *f, const ql_norm *norm, size_t first, const
         f->kernels->rms_norm(x, norm->weight + first, eps, n, y);
 }
 
-// Int8 alone is too coarse: it moves the gap between the two best logits of SmolLM2 by 0.14 nats (RMS) against f32. So
-// every row is followed by a second one, of what rounding the first left over, and the product of a row is the sum of
-// the two: below 0.01.
 void ql_stage_write(worker *w, const float *x, size_t n_cols, const ql_norm *norm, unsigned kinds, size_t row,
                     void *const acts[QL_ACT_COUNT])
 {
-    const ql_kernels *kernels = w->f->kernels;
     if (norm && norm->weight) {
         ql_stage_norm(w->f, norm, 0, x, n_cols, w->normed);
         x = w->normed;
     }
-    for (int a = 0; a < QL_ACT_COUNT; a++) {
-        if (!(kinds & 1u << a))
-            continue;
-        size_t first = row * ql_planes_of(a);
-        kernels->act_write[a](x, n_cols, first, acts[a]);
-        if (ql_planes_of(a) == 1)
-            continue;
-        ql_act_left((ql_act)a, x, n_cols, first, acts[a], w->left);
-        kernels->act_write[a](w->left, n_cols, first + 1, acts[a]);
-    }
+    for (int a = 0; a < QL_ACT_COUNT; a++)
+        if (kinds & 1u << a)
+            w->f->kernels->act_write[a](x, n_cols, row, acts[a]);
 }
 
 input ql_stage_input(worker *w, const float *rows, size_t ld, size_t n_cols, const ql_norm *norm, unsigned kinds,
                      size_t n_rows)
 {
-    bool few = n_rows * QL_PLANES <= QL_QUAD_ROWS;
+    bool few = n_rows <= QL_FEW_ROWS;
     void *const *acts = few ? w->acts : w->f->acts;
     size_t begin, end;
     if (few) {
@@ -91,40 +80,16 @@ input ql_stage_input_at(const ql_forward *f, size_t n_cols, size_t first)
     input in = {{0}};
     for (int a = 0; a < QL_ACT_COUNT; a++)
         if (f->acts[a])
-            in.acts[a] = (const char *)f->acts[a] +
-                         first * ql_planes_of(a) / QL_QUAD_ROWS * ql_act_quad_bytes((ql_act)a, n_cols);
+            in.acts[a] = (const char *)f->acts[a] + first / QL_QUAD_ROWS * ql_act_quad_bytes((ql_act)a, n_cols);
     return in;
 }
 
 // ---- matrix products ----
 
-// One panel for rows of two planes, a block of rows at a time: their products, and the sum of each pair.
-static void matmul_planes(worker *w, const ql_matrix *m, const uint8_t *acts, size_t n, float *y, size_t ld, size_t panel)
-{
-    size_t quad_bytes = ql_act_quad_bytes(ql_act_of(m->dtype), m->n_cols);
-    const uint8_t *weights = m->panels + panel * m->panel_bytes;
-    for (size_t t = 0; t < n; t += QL_PLANE_ROWS) {
-        size_t rows = n - t < QL_PLANE_ROWS ? n - t : QL_PLANE_ROWS;
-        w->f->kernels->matmul[m->dtype](weights, m->n_cols, acts + t * QL_PLANES / QL_QUAD_ROWS * quad_bytes,
-                                        rows * QL_PLANES, w->products, QL_PANEL_ROWS, 0, 1);
-        for (size_t i = 0; i < rows; i++) {
-            const float *pair = w->products + i * QL_PLANES * QL_PANEL_ROWS;
-            float *out = y + (t + i) * ld + panel * QL_PANEL_ROWS;
-            for (size_t r = 0; r < QL_PANEL_ROWS; r++)
-                out[r] = pair[r] + pair[QL_PANEL_ROWS + r];
-        }
-    }
-}
-
 void ql_stage_matmul(worker *w, const ql_matrix *m, const input *in, size_t n, float *y, size_t ld, size_t p0, size_t p1)
 {
     const ql_kernels *kernels = w->f->kernels;
-    const void *acts = in->acts[ql_act_of(m->dtype)];
-    if (ql_planes_of(ql_act_of(m->dtype)) == 1)
-        kernels->matmul[m->dtype](m->panels, m->n_cols, acts, n, y, ld, p0, p1);
-    else
-        for (size_t p = p0; p < p1; p++)
-            matmul_planes(w, m, acts, n, y, ld, p);
+    kernels->matmul[m->dtype](m->panels, m->n_cols, in->acts[ql_act_of(m->dtype)], n, y, ld, p0, p1);
     if (m->bias)
         for (size_t t = 0; t < n; t++)
             kernels->add(y + t * ld + p0 * QL_PANEL_ROWS, m->bias + p0 * QL_PANEL_ROWS, (p1 - p0) * QL_PANEL_ROWS);
