@@ -2,9 +2,10 @@
 // Matrix products for AVX-512 with VNNI: 16 rows in the lanes of a vector, up to 12 activation rows at once, so that a
 // weight vector is loaded once for 12 products. Compiled with its own flags.
 //
-// The one trick: a k-group of an activation is a 4-byte operand that vpdpbusd broadcasts from memory by itself; the
-// compiler does not form that operand, so it is written out. A type's zero point costs nothing: accumulators start
+// The one trick: a k-group of an activation is a 4-byte operand that vpdpbusd broadcasts from memory by itself
+// (dot_avx512.inc). A type's zero point costs nothing: accumulators start
 // with minus the sum of the activations, shifted.
+#include "kernel/dot_avx512.inc"
 #include "kernel/encode.h"
 #include "kernel/layout.h"
 #include "kernel/levels.h"
@@ -29,19 +30,6 @@ INLINE iq4_vector iq4_bytes(iq4_vector table, iq4_vector index) { return _mm512_
 #include "kernel/act_body.inc"
 #include "kernel/act_x86.inc"
 #include "kernel/unpack_256.inc"
-
-INLINE __m512i dot4(__m512i acc, __m512i w, const int8_t *q)
-{
-    __asm__("vpdpbusd %2%{1to16%}, %1, %0" : "+v"(acc) : "v"(w), "m"(*(const int32_t *)(const void *)q));
-    return acc;
-}
-
-// Adds two 16-bit products a lane.
-INLINE __m512i dot2(__m512i acc, __m512i w, const int16_t *pair)
-{
-    __asm__("vpdpwssd %2%{1to16%}, %1, %0" : "+v"(acc) : "v"(w), "m"(*(const int32_t *)(const void *)pair));
-    return acc;
-}
 
 // The weights of k-group g of a block, as unsigned bytes.
 INLINE __m512i group_32(ql_dtype dtype, const uint8_t *block, int g)
