@@ -18,6 +18,7 @@ missing() {
         pkg-config --exists "${pair%%:*}" 2>/dev/null || printf ' %s' "${pair#*:}"
     done
     [ -f /usr/include/uninorm.h ] || printf ' libunistring-dev'
+    [ "$(uname -m)" != x86_64 ] || [ -f /usr/include/simde/x86/avx512.h ] || printf ' libsimde-dev' # tests/kernel/emulated
     python3 -c 'import ensurepip, venv' 2>/dev/null || printf ' python3-venv'
     python3 -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))' ||
         printf ' python3-dev'

@@ -13,7 +13,11 @@ void ql_encode_avx2_q5_0(const float *in, void *blocks, size_t n);
 void ql_encode_avx2_q5_1(const float *in, void *blocks, size_t n);
 void ql_encode_avx2_q8_0(const float *in, void *blocks, size_t n);
 
-#define QL_ENCODE_DECLARE(level)                                                    \
+#define QL_ENCODE_NAME(level, type) QL_ENCODE_NAME_(level, type) // a level is expanded first, as in vec.h
+#define QL_ENCODE_NAME_(level, type) ql_encode_##level##_##type
+
+#define QL_ENCODE_DECLARE(level) QL_ENCODE_DECLARE_(level)
+#define QL_ENCODE_DECLARE_(level)                                                   \
     void ql_encode_##level##_q2_k(const float *in, void *blocks, size_t n);         \
     void ql_encode_##level##_q3_k(const float *in, void *blocks, size_t n);         \
     void ql_encode_##level##_q4_k(const float *in, void *blocks, size_t n);         \
@@ -26,7 +30,8 @@ QL_ENCODE_DECLARE(avx2);
 QL_ENCODE_DECLARE(avx512);
 
 // A designated initializer of a ql_kernels. `scalar` has none: the tensor room's encoders are the definition.
-#define QL_ENCODE_TABLE(level)                                                                          \
+#define QL_ENCODE_TABLE(level) QL_ENCODE_TABLE_(level)
+#define QL_ENCODE_TABLE_(level)                                                                         \
     .encode = {[QL_Q4_0] = ql_encode_avx2_q4_0, [QL_Q4_1] = ql_encode_avx2_q4_1,                        \
                [QL_Q5_0] = ql_encode_avx2_q5_0, [QL_Q5_1] = ql_encode_avx2_q5_1,                        \
                [QL_Q8_0] = ql_encode_avx2_q8_0,                                                         \

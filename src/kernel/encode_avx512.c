@@ -26,5 +26,5 @@ static inline v v_gt(v a, v b, v x, v y)
 }
 
 #include "kernel/encode_x86.inc"
-#define QL_ENCODE(type) ql_encode_avx512_##type
+#define QL_ENCODE(type) QL_ENCODE_NAME(avx512, type)
 #include "tensor/encode_body.inc"

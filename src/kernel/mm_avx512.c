@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Matrix products for AVX-512 with VNNI: 16 rows in the lanes of a vector, up to 12 activation rows at once, so that a
 // weight vector is loaded once for 12 products. Compiled with its own flags.
+#include "kernel/dot_avx512.inc"
 #include "kernel/encode.h"
 #include "kernel/layout.h"
 #include "kernel/levels.h"
@@ -15,14 +16,7 @@ typedef __m512i lanes;
 typedef __m512 reals;
 
 INLINE const int16_t *pair_of(const int16_t *p) { return p; }
-
-// vpdpwssd broadcasts a pair from memory by itself; the compiler does not form that operand, so it is written out.
-INLINE lanes dot(lanes acc, lanes w, const int16_t *pair)
-{
-    __asm__("vpdpwssd %2%{1to16%}, %1, %0" : "+v"(acc) : "v"(w), "m"(*(const int32_t *)(const void *)pair));
-    return acc;
-}
-
+INLINE lanes dot(lanes acc, lanes w, const int16_t *pair) { return dot2(acc, w, pair); }
 INLINE reals to_reals(lanes x) { return _mm512_cvtepi32_ps(x); }
 INLINE reals multiply_add(reals a, reals b, reals c) { return _mm512_fmadd_ps(a, b, c); }
 INLINE reals all_of(float x) { return _mm512_set1_ps(x); }

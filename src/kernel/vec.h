@@ -6,7 +6,12 @@
 
 #include "kernel/kernel.h"
 
-#define QL_VEC_DECLARE(level)                                                                                         \
+// Every macro that takes a level expands it first: tests/kernel compiles the files of one level again by another name.
+#define QL_VEC_NAME(level, name) QL_VEC_NAME_(level, name)
+#define QL_VEC_NAME_(level, name) ql_vec_##level##_##name
+
+#define QL_VEC_DECLARE(level) QL_VEC_DECLARE_(level)
+#define QL_VEC_DECLARE_(level)                                                                                        \
     void ql_vec_##level##_rms_norm(const float *x, const float *w, float eps, size_t n, float *y);                    \
     void ql_vec_##level##_add(float *x, const float *y, size_t n);                                                    \
     void ql_vec_##level##_layer_norm(const float *x, const float *w, const float *b, float eps, size_t n, float *y);  \
@@ -35,7 +40,7 @@ QL_VEC_DECLARE(avx2);
 QL_VEC_DECLARE(avx512);
 
 // Designated initializers of a ql_kernels: {.name = "scalar", QL_VEC_TABLE(scalar), .matmul = {...}, ...}
-#define QL_VEC_TABLE(level) QL_VEC_TABLE_(level) // expands a macro that names the level
+#define QL_VEC_TABLE(level) QL_VEC_TABLE_(level)
 #define QL_VEC_TABLE_(level)                                                                         \
     .rms_norm = ql_vec_##level##_rms_norm, .layer_norm = ql_vec_##level##_layer_norm,                \
     .add = ql_vec_##level##_add, .exp = ql_vec_##level##_exp, .softcap = ql_vec_##level##_softcap,   \

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "kernel/attend_tile.h"
+#include "kernel/dot_avx512.inc"
 
 typedef __m512 vf;
 
@@ -75,17 +76,10 @@ static inline vi vi_nibbles(const uint8_t *p)
     return _mm512_sub_epi16(_mm512_cvtepu8_epi16(nibbles), _mm512_set1_epi16(8));
 }
 
-// The query's pair for all lanes comes from memory, as text: GCC 12 makes an instruction of its own of the broadcast, twice
-// as many for the inner loop.
-static inline vi vi_dot(vi sum, vi x, const ql_pair *pair)
-{
-    __asm__("vpdpwssd %2%{1to16%}, %1, %0" : "+v"(sum) : "v"(x), "m"(*pair));
-    return sum;
-}
-
+static inline vi vi_dot(vi sum, vi x, const ql_pair *pair) { return dot2(sum, x, pair); }
 static inline vf vi_float(vi x) { return _mm512_cvtepi32_ps(x); }
 
-#define QL_VEC(name) ql_vec_avx512_##name
+#define QL_VEC(name) QL_VEC_NAME(avx512, name)
 #define TILE_QUERIES 12
 #define TILE_WIDTH(n) ((n) <= 3 ? 4 : (n) <= 6 ? 2 : 1)
 #include "kernel/vec_body.inc"

@@ -10,12 +10,22 @@
 
 #include "kernel/kernel.h"
 
-enum { N_LEVELS = 3 };
-static const char *const level_names[N_LEVELS] = {"scalar", "avx2", "avx512"};
+// The levels to compare, from low to high; level 0 is the definition. The last one is the AVX-512 level compiled against C
+// (tests/kernel/emulated): what it computes is compared on every machine with AVX2, what it is compiled to where AVX-512 is.
+enum { N_LEVELS = 4 };
+static const char *const level_names[N_LEVELS] = {"scalar", "avx2", "avx512", "avx512 (emulated)"};
+
+#if defined(__x86_64__)
+extern const ql_kernels ql_kernels_avx512_emulated;
+#endif
 
 // NULL when the CPU lacks it.
 static inline const ql_kernels *level(int i)
 {
+#if defined(__x86_64__)
+    if (i == N_LEVELS - 1)
+        return ql_kernels_lacks("avx2") ? NULL : &ql_kernels_avx512_emulated;
+#endif
     const ql_kernels *kernels = ql_kernels_get(level_names[i]);
     return kernels && strcmp(kernels->name, level_names[i]) == 0 ? kernels : NULL;
 }

@@ -7,16 +7,12 @@
 
 #include <cmocka.h>
 #include <float.h>
-#include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/random.h"
-#include "kernel/kernel.h"
+#include "kernel_test.h"
 
 enum { N = 256 * 37 }; // no whole number of what a vector level takes at a time
-
-static const char *const isas[] = {"avx2", "avx512"};
 
 static double normal(uint64_t seed, uint64_t i)
 {
@@ -54,17 +50,17 @@ static void levels_agree(void **state)
     for (int kind = 0; kind < 9; kind++) {
         fill(kind, x);
         for (uint32_t dtype = 0; dtype < QL_DTYPE_END; dtype++)
-            for (size_t l = 0; l < 2; l++) {
+            for (int l = 1; l < N_LEVELS; l++) {
                 const ql_dtype_info *info = ql_dtype_get(dtype);
-                const ql_kernels *k = ql_kernels_get(isas[l]);
-                if (!info || !info->encode || !k->encode[dtype] || strcmp(k->name, isas[l]) != 0)
+                const ql_kernels *k = level(l);
+                if (!info || !info->encode || !k || !k->encode[dtype])
                     continue;
                 size_t bytes = ql_row_bytes(info, N);
                 uint8_t *want = malloc(bytes), *got = malloc(bytes);
                 info->encode(x, want, N);
                 k->encode[dtype](x, got, N);
                 if (memcmp(want, got, bytes) != 0)
-                    fail_msg("%s on %s differs from scalar (input %d)", info->name, k->name, kind);
+                    fail_msg("%s on %s differs from scalar (input %d)", info->name, level_names[l], kind);
                 n_compared++;
                 free(want);
                 free(got);

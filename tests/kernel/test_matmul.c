@@ -6,12 +6,11 @@
 #include <stddef.h>
 
 #include <cmocka.h>
-#include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/random.h"
 #include "kernel/layout.h"
+#include "kernel_test.h"
 
 static const ql_dtype dtypes[] = {QL_F32,  QL_F16,    QL_BF16, QL_Q4_0, QL_Q4_1, QL_Q5_0, QL_Q5_1, QL_Q8_0,
                                   QL_IQ4_NL, QL_Q2_K, QL_Q3_K, QL_Q4_K, QL_Q5_K, QL_Q6_K, QL_IQ4_XS};
@@ -248,16 +247,15 @@ static void quantized_activations_are_as_told(void **state)
 static void strange_activations_stay_in_their_block(void **state)
 {
     (void)state;
-    static const char *const names[] = {"scalar", "avx2", "avx512"};
     static const float strange[] = {NAN, INFINITY, -INFINITY, 1e-39f, -1e-39f, 0};
-    for (int i = 0; i < 3; i++)
-        for (size_t s = 0; s < sizeof strange / sizeof *strange; s++) {
+    for (int l = 0; l < N_LEVELS; l++)
+        for (size_t s = 0; level(l) && s < sizeof strange / sizeof *strange; s++) {
             float x[96];
             for (int k = 0; k < 96; k++)
                 x[k] = k < 32 || k >= 64 ? uniform(1) : strange[s] == 0 || isfinite(strange[s]) ? 0 : uniform(1);
             x[32 + 5 * s] = strange[s];
             ql_quad *quads = aligned(3 * sizeof *quads);
-            ql_kernels_get(names[i])->act_write[QL_ACT_Q16](x, 96, 1, quads);
+            level(l)->act_write[QL_ACT_Q16](x, 96, 1, quads);
             assert_true(isfinite(quads[0].d[1]) && isfinite(quads[2].ds[2][1]) && quads[0].d[1] > 0);
             assert_int_equal(!isfinite(strange[s]), isnan(quads[1].d[1]) != 0);
             assert_int_equal(!isfinite(strange[s]), isnan(quads[1].ds[2][1]) != 0);
@@ -273,7 +271,6 @@ static void strange_activations_stay_in_their_block(void **state)
 static void levels_quantize_alike(void **state)
 {
     (void)state;
-    static const char *const names[] = {"avx2", "avx512"};
     static const float strange[] = {0, -0.0f, INFINITY, -INFINITY, NAN, 3e38f, -3e38f, 1e-45f, 1e-39f, 1e-37f, 4e-35f, 8e-34f};
     static const float scales[] = {1, 1e-30f, 8e-34f, 4e-35f, 1e-42f, 1e38f, 3e38f, 0};
     float x[768];
@@ -286,11 +283,13 @@ static void levels_quantize_alike(void **state)
             }
             size_t size = 2 * ql_act_quad_bytes((ql_act)act, 768), row = random_bits() % 8;
             uint8_t *a = aligned(size), *b = aligned(size);
-            for (int i = 0; i < 2; i++) {
+            for (int l = 1; l < N_LEVELS; l++) {
+                if (!level(l))
+                    continue;
                 memset(a, 0x5a, size);
                 memset(b, 0x5a, size);
-                ql_kernels_get("scalar")->act_write[act](x, 768, row, a);
-                ql_kernels_get(names[i])->act_write[act](x, 768, row, b);
+                level(0)->act_write[act](x, 768, row, a);
+                level(l)->act_write[act](x, 768, row, b);
                 for (size_t j = 0; j < size; j += 4) { // NaN is NaN, whatever its payload
                     float fa, fb;
                     memcpy(&fa, a + j, 4);
@@ -307,16 +306,17 @@ static void levels_quantize_alike(void **state)
 
 static void compare_levels(const problem *p, size_t p_begin, size_t p_end)
 {
-    static const char *const names[] = {"avx2", "avx512"};
     size_t size;
     float *a = product(p, ql_kernels_get("scalar"), p_begin, p_end, &size);
-    for (int i = 0; i < 2; i++) {
-        float *b = product(p, ql_kernels_get(names[i]), p_begin, p_end, &size);
+    for (int l = 1; l < N_LEVELS; l++) {
+        if (!level(l))
+            continue;
+        float *b = product(p, level(l), p_begin, p_end, &size);
         for (size_t j = 0; j < size / sizeof *a; j++) // NaN is NaN, whatever its payload
             if (isnan(a[j]) && isnan(b[j]))
                 b[j] = a[j];
         if (memcmp(a, b, size) != 0)
-            fail_msg("%s differs from scalar: %s, %zu rows, %zu columns, %zu tokens, panels %zu to %zu", names[i],
+            fail_msg("%s differs from scalar: %s, %zu rows, %zu columns, %zu tokens, panels %zu to %zu", level_names[l],
                      ql_dtype_get(p->dtype)->name, p->n_rows, p->n_cols, p->n_tokens, p_begin, p_end);
         free(b);
     }
@@ -413,7 +413,10 @@ static void names_of_levels(void **state)
     assert_string_equal(ql_kernels_get("scalar")->name, "scalar");
     assert_null(ql_kernels_get("sse9"));
     assert_null(ql_kernels_get(""));
-    print_message("best level here: %s\n", ql_kernels_get(NULL)->name);
+    print_message("best level here: %s; compared with scalar:", ql_kernels_get(NULL)->name);
+    for (int l = 1; l < N_LEVELS; l++)
+        print_message(" %s", level(l) ? level_names[l] : "-");
+    print_message("\n");
 }
 
 int main(void)
