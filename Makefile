@@ -26,9 +26,10 @@ test-long: build
 bench: build
 	build/cli/quantllm bench $(MODEL) -p 512 -n 128 -d 0 -r 5
 
-# RIVAL: a Python with llama-cpp-python (bench/compare.py says how it is built)
+# RIVAL: a Python with llama-cpp-python (bench/compare.py says how it is built); MODEL may be several
 bench-compare: build
-	$(PYTHON) bench/compare.py $(MODEL) --rival-python $(RIVAL) --turns 5
+	$(PYTHON) bench/compare.py $(MODEL) --command build/cli/quantllm --rival-python $(RIVAL) --work all --json build/compare.json
+	$(PYTHON) bench/plot.py build/compare.json build/plots
 
 install: build
 	$(MESON) configure build --prefix=$(PREFIX)

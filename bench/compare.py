@@ -1,17 +1,29 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""quantllm against llama.cpp (llama-cpp-python) on the same file, in turns, and the ratios of the medians.
+"""quantllm against llama.cpp (llama-cpp-python) on the same files, in turns, and the ratios of the medians.
 
-    python bench/compare.py MODEL.gguf --rival-python PYTHON [-p 512] [-n 128] [-d 0] [-t 2] [--turns 5]
+    python bench/compare.py MODEL.gguf... --rival-python PYTHON [--work prompt,decode,...] [--json results.json]
 
 PYTHON is an interpreter with llama-cpp-python built natively:
     python3 -m venv rival && CMAKE_ARGS=-DGGML_NATIVE=ON rival/bin/pip install --no-binary :all: llama-cpp-python
 
-A turn is one fresh process of each side, both doing what llama-bench does: a warm-up, then n_prompt tokens in one
-batch from an empty cache, then n_gen tokens one by one, without sampling. Machines are noisy: turns alternate, and the
-medians are compared. First token is the time of a whole process that answers a short prompt with one token."""
+Works, each with its sizes' option:
+    prompt   -p tokens in one batch, from an empty cache
+    long     --long tokens of prompt
+    decode   -n tokens one by one
+    deep     --deep-n tokens one by one behind -d tokens
+    batch    -n tokens of each of -b sequences, decoded together
+    busy     --busy-n tokens one by one while another process keeps one core busy; also as a part of decode's rate
+    first    a whole process that answers a short prompt with one token, in seconds
+
+A turn is one fresh process of each side for each work, both doing what llama-bench does: a warm-up, then the work,
+without sampling (ours chooses the best token). Machines are noisy: turns alternate, and the medians are compared.
+--json adds the results to a file, one entry a model and work, for bench/plot.py."""
 import argparse
+import contextlib
+import datetime
 import json
+import os
 import pathlib
 import statistics
 import subprocess
@@ -19,52 +31,54 @@ import sys
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+WORKS = ("prompt", "long", "decode", "deep", "batch", "busy", "first")
 
 RIVAL = r"""
 import json, resource, sys, time
 import llama_cpp as ll
-path, n_prompt, n_gen, n_depth, threads = sys.argv[1], *map(int, sys.argv[2:6])
+path, work = sys.argv[1], json.loads(sys.argv[2])
+n_prompt, n_gen, n_depth, n_seqs, threads = (work[k] for k in ("p", "n", "d", "seqs", "threads"))
 quiet = ll.llama_log_callback(lambda *a: None)
 ll.llama_log_set(quiet, None)
 ll.llama_backend_init()
 start = time.perf_counter()
 model = ll.llama_model_load_from_file(path.encode(), ll.llama_model_default_params())
 params = ll.llama_context_default_params()
-params.n_ctx = n_depth + n_prompt + n_gen + 16
+params.n_ctx = (n_depth + n_prompt + n_gen + 16) * n_seqs
+params.n_seq_max = n_seqs
 params.n_batch = params.n_ubatch = 512
 params.n_threads = params.n_threads_batch = threads
 ctx = ll.llama_init_from_model(model, params)
 load = time.perf_counter() - start
 memory = ll.llama_get_memory(ctx)
+batch = ll.llama_batch_init(512, 0, 1)
 
-def decode(tokens):
-    for at in range(0, len(tokens), 512):
-        part = (ll.llama_token * len(tokens[at:at + 512]))(*tokens[at:at + 512])
-        assert ll.llama_decode(ctx, ll.llama_batch_get_one(part, len(part))) == 0
+def decode(rows):  # of (token, position, sequence, whether logits are wanted)
+    batch.n_tokens = len(rows)
+    for i, (token, position, sequence, wanted) in enumerate(rows):
+        batch.token[i], batch.pos[i], batch.n_seq_id[i], batch.seq_id[i][0], batch.logits[i] = token, position, 1, sequence, wanted
+    assert ll.llama_decode(ctx, batch) == 0
     ll.llama_synchronize(ctx)
 
-def timed(n_before, n, one_by_one):
-    ll.llama_memory_clear(memory, True)
-    if n_before:
-        decode([(7 * i) % 1000 + 100 for i in range(n_before)])
-    tokens = [(11 * i) % 1000 + 100 for i in range(n)]
-    start = time.perf_counter()
-    if one_by_one:
-        for token in tokens:
-            decode([token])
-    else:
-        decode(tokens)
-    return n / (time.perf_counter() - start)
+def prompt(first, n):
+    rows = [((7 * i + 11 * first) % 1000 + 100, first + i, 0, i == n - 1) for i in range(n)]
+    for at in range(0, n, 512):
+        decode(rows[at:at + 512])
 
-out = {"load": load}
-if n_prompt:
-    timed(0, n_prompt, False)
-    out["prompt"] = timed(n_depth, n_prompt, False)
-if n_gen:
-    timed(0, 2, True)
-    out["gen"] = timed(n_depth, n_gen, True)
-out["peak"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-print(json.dumps(out))
+def timed(depth, n_prompt, n_gen):
+    ll.llama_memory_clear(memory, True)
+    if depth:
+        prompt(0, depth)
+    start = time.perf_counter()
+    if n_prompt:
+        prompt(depth, n_prompt)
+    for i in range(n_gen):
+        decode([((13 * i + s) % 1000 + 100, depth + i, s, True) for s in range(n_seqs)])
+    return (n_prompt + n_gen * n_seqs) / (time.perf_counter() - start)
+
+timed(0, min(n_prompt, 512), 2 if n_gen else 0)
+print(json.dumps({"rate": timed(n_depth, n_prompt, n_gen), "load": load, "version": ll.__version__,
+                  "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}))
 """
 
 RIVAL_FIRST = r"""
@@ -76,73 +90,166 @@ print(model(sys.argv[3], max_tokens=1, temperature=0)["choices"][0]["text"])
 PROMPT = "The capital of France is"
 
 
-def ours(options):
-    command = [options.command, "bench", options.model, "-p", str(options.p), "-n", str(options.n), "-d", str(options.d),
-               "-r", "1", "-t", str(options.t), "-o", "json"]
-    rows = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    out = {"load": rows[0]["load_seconds"], "peak": rows[0]["peak_memory_bytes"]}
-    for row in rows:
-        out["prompt" if row["n_prompt"] else "gen"] = row["avg_ts"]
-        out["gb_per_s"] = row.get("gb_per_s") if row["n_gen"] else out.get("gb_per_s")
-        out["bandwidth"] = row.get("read_bandwidth_gb_s")
-    return out
+def sizes(options, work):
+    """What bench and the rival are told to do."""
+    size = {"p": 0, "n": 0, "d": 0, "seqs": 1, "threads": options.t}
+    size.update({"prompt": {"p": options.p}, "long": {"p": options.long}, "decode": {"n": options.n},
+                 "deep": {"n": options.deep_n, "d": options.d}, "batch": {"n": options.n, "seqs": options.b},
+                 "busy": {"n": options.busy_n}}[work])
+    return size
 
 
-def rival(options):
-    command = [options.rival_python, "-c", RIVAL, options.model, *map(str, (options.p, options.n, options.d, options.t))]
+def title(options, work):
+    return {"prompt": f"prompt, {options.p} tokens", "long": f"prompt, {options.long} tokens",
+            "decode": f"decode, {options.n} tokens", "deep": f"decode behind {options.d}",
+            "batch": f"decode, {options.b} sequences", "busy": "decode, one core busy", "first": "process to first token",
+            "load": "load", "memory": "peak memory"}[work]
+
+
+def ours(options, model, work):
+    size = sizes(options, work)
+    command = [options.command, "bench", model, "-p", str(size["p"]), "-n", str(size["n"]), "-d", str(size["d"]), "-b",
+               str(size["seqs"]), "-r", "1", "-t", str(options.t), "-o", "json"]
+    row, = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return {"rate": row["avg_ts"], "load": row["load_seconds"], "peak": row["peak_memory_bytes"], "row": row}
+
+
+def rival(options, model, work):
+    command = [options.rival_python, "-c", RIVAL, model, json.dumps(sizes(options, work))]
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
 def seconds(command):
     start = time.perf_counter()
     subprocess.run(command, check=True, capture_output=True, stdin=subprocess.DEVNULL)
-    return time.perf_counter() - start
+    return {"rate": time.perf_counter() - start}
 
 
-def first_token(options):
-    return (seconds([options.command, "run", options.model, PROMPT, "--max-new-tokens", "1", "--temperature", "0", "--threads",
-                     str(options.t), "--quiet"]),
-            seconds([options.rival_python, "-c", RIVAL_FIRST, options.model, str(options.t), PROMPT]))
+def our_first(options, model):
+    return seconds([options.command, "run", model, PROMPT, "--max-new-tokens", "1", "--temperature", "0", "--threads",
+                    str(options.t), "--quiet"])
 
 
-def row(name, a, b, unit, less=False):
-    ratio = (b / a if less else a / b) if a and b else float("nan")
-    print(f"| {name:22} | {a:10.2f} | {b:10.2f} | {unit:5} | {ratio:5.2f}x |")
+def rival_first(options, model):
+    return seconds([options.rival_python, "-c", RIVAL_FIRST, model, str(options.t), PROMPT])
+
+
+@contextlib.contextmanager
+def busy_core():
+    """Another process that never waits, on the last core that we may use."""
+    core = max(os.sched_getaffinity(0))
+    loop = subprocess.Popen([sys.executable, "-c", f"import os\nos.sched_setaffinity(0, {{{core}}})\nwhile True: pass"])
+    try:
+        time.sleep(0.2)
+        yield
+    finally:
+        loop.kill()
+        loop.wait()
+
+
+def measure(options, model, work):
+    """One turn of one work: our figures, the rival's."""
+    if work == "first":
+        return our_first(options, model), rival_first(options, model)
+    with busy_core() if work == "busy" else contextlib.nullcontext():
+        return ours(options, model, work), rival(options, model, work)
+
+
+def entry(options, model, work, left, right, less=False, unit="tok/s"):
+    """A result as the JSON file has it; ratios above 1 are in our favour."""
+    a, b = statistics.median(left), statistics.median(right)
+    return {"model": pathlib.Path(model).name, "work": work, "title": title(options, work), "unit": unit,
+            "less_is_better": less, "quantllm": left, "llama_cpp": right, "quantllm_median": a, "llama_cpp_median": b,
+            "ratio": b / a if less else a / b}
+
+
+def results_of(options, model, turns):
+    """turns: of each work, the pairs of both sides."""
+    results = []
+    for work, pairs in turns.items():
+        left, right = ([side["rate"] for side in sides] for sides in zip(*pairs))
+        result = entry(options, model, work, left, right, work == "first", "s" if work == "first" else "tok/s")
+        rows = [a["row"] for a, _ in pairs if "row" in a]
+        if rows:
+            result["roofline_fraction"] = statistics.median(row["roofline_fraction"] for row in rows)
+            result["roofline_bound"] = rows[0]["roofline_bound"]
+            result["isa"] = rows[0]["isa"]
+        if work == "busy" and "decode" in turns:
+            result["quantllm_of_quiet"], result["llama_cpp_of_quiet"] = (
+                statistics.median(side) / statistics.median(pair[i]["rate"] for pair in turns["decode"])
+                for i, side in enumerate((left, right)))
+        results.append(result)
+    for work, key, scale, unit in (("load", "load", 1, "s"), ("memory", "peak", 1e-6, "MB")):
+        base = turns.get("decode") or turns.get("prompt")
+        if base:
+            left, right = ([side[key] * scale for side in sides] for sides in zip(*base))
+            results.append(entry(options, model, work, left, right, True, unit))
+    return results
+
+
+def print_table(model, results, options):
+    print(f"{pathlib.Path(model).name}, {options.t} threads, medians of {options.turns} turns; a ratio above 1 is in our favour")
+    print(f"| {'':23} | {'quantllm':>10} | {'llama.cpp':>10} | unit  | ratio  | of our limit   |")
+    for r in results:
+        limit = f"{100 * r['roofline_fraction']:.0f} % {r['roofline_bound']}" if "roofline_fraction" in r else ""
+        print(f"| {r['title']:23} | {r['quantllm_median']:10.2f} | {r['llama_cpp_median']:10.2f} | {r['unit']:5} "
+              f"| {r['ratio']:5.2f}x | {limit:14} |")
+    for r in results:
+        if "quantllm_of_quiet" in r:
+            print(f"one core busy: {100 * r['quantllm_of_quiet']:.0f} % of the quiet rate, llama.cpp "
+                  f"{100 * r['llama_cpp_of_quiet']:.0f} %")
+
+
+def save(path, results, options, version):
+    """Results of a model and work replace those of before; the rest of the file stays."""
+    data = json.loads(path.read_text()) if path.exists() else {"results": []}
+    new = {(r["model"], r["work"]) for r in results}
+    now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d")
+    for r in results:
+        r.update(date=now, threads=options.t, turns=options.turns, rival=version, cpu=cpu_name())
+    data["results"] = [r for r in data["results"] if (r["model"], r["work"]) not in new] + results
+    path.write_text(json.dumps(data, indent=1) + "\n")
+
+
+def cpu_name():
+    lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "")
+
+
+def works(text):
+    names = WORKS if text == "all" else tuple(text.split(","))
+    for name in names:
+        if name not in WORKS:
+            raise argparse.ArgumentTypeError(f'"{name}" is none of {", ".join(WORKS)}')
+    return names
+
+
+def parse():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("models", nargs="+", metavar="MODEL")
+    parser.add_argument("--rival-python", required=True)
+    parser.add_argument("--command", default=str(ROOT / ".venv" / "bin" / "quantllm"))
+    parser.add_argument("--work", type=works, default=("prompt", "decode", "first"), help=f"of {','.join(WORKS)}, or all")
+    parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="add the results to this file")
+    for name, default in (("-p", 512), ("-n", 128), ("-d", 4096), ("-b", 8), ("-t", 2), ("--long", 4096), ("--deep-n", 48),
+                          ("--busy-n", 32), ("--turns", 5)):
+        parser.add_argument(name, type=int, default=default)
+    return parser.parse_args()
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("model")
-    parser.add_argument("--rival-python", required=True)
-    parser.add_argument("--command", default=str(ROOT / ".venv" / "bin" / "quantllm"))
-    parser.add_argument("-p", type=int, default=512)
-    parser.add_argument("-n", type=int, default=128)
-    parser.add_argument("-d", type=int, default=0)
-    parser.add_argument("-t", type=int, default=2)
-    parser.add_argument("--turns", type=int, default=5)
-    options = parser.parse_args()
-    left, right, first = [], [], []
-    for turn in range(options.turns):
-        print(f"turn {turn + 1} of {options.turns}", file=sys.stderr)
-        left.append(ours(options))
-        right.append(rival(options))
-        first.append(first_token(options))
-
-    def median(rows, key):
-        return statistics.median(r[key] for r in rows)
-
-    print(f"{pathlib.Path(options.model).name}, {options.t} threads, depth {options.d}, medians of {options.turns} turns; "
-          "a ratio above 1 is in our favour")
-    print(f"| {'':22} | {'quantllm':>10} | {'llama.cpp':>10} | unit  | ratio  |")
-    if options.p:
-        row(f"prompt, {options.p} tokens", median(left, "prompt"), median(right, "prompt"), "tok/s")
-    if options.n:
-        row(f"decode, {options.n} tokens", median(left, "gen"), median(right, "gen"), "tok/s")
-    row("process to first token", statistics.median(f[0] for f in first), statistics.median(f[1] for f in first), "s", True)
-    row("load", median(left, "load"), median(right, "load"), "s", True)
-    row("peak memory", median(left, "peak") / 1e6, median(right, "peak") / 1e6, "MB", True)
-    if options.n:
-        print(f"decode reads {median(left, 'gb_per_s'):.1f} GB/s of {median(left, 'bandwidth'):.1f} GB/s measured")
+    options = parse()
+    for model in options.models:
+        turns, version = {work: [] for work in options.work}, None
+        for turn in range(options.turns):
+            for work in options.work:
+                print(f"{pathlib.Path(model).name}: turn {turn + 1} of {options.turns}, {work}", file=sys.stderr)
+                turns[work].append(measure(options, model, work))
+                version = turns[work][-1][1].get("version", version)
+        results = results_of(options, model, turns)
+        print_table(model, results, options)
+        if options.json:
+            save(options.json, results, options, version)
 
 
 if __name__ == "__main__":

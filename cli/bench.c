@@ -12,7 +12,7 @@
 #include <sys/resource.h>
 #include <time.h>
 
-enum { MAX_VALUES = 16, MAX_TOKENS = 1 << 20 };
+enum { MAX_VALUES = 16, MAX_TOKENS = 1 << 20, MAX_SEQS = 8 }; // MAX_SEQS: a list of prompts runs in waves of so many
 
 typedef struct values {
     int data[MAX_VALUES];
@@ -22,7 +22,7 @@ typedef struct values {
 typedef struct bench_options {
     cli_parse parse; // first: it is what parse_bench() gets
     cli_options shared;
-    values prompt, gen, depth;
+    values prompt, gen, depth, seqs;
     int repetitions;
     bench_format format;
 } bench_options;
@@ -59,6 +59,16 @@ static error_t parse_list(bench_options *options, const char *name, const char *
     return why ? cli_parse_error(&options->shared, "--%s: \"%s\" %s", name, arg, why) : 0;
 }
 
+static error_t parse_batches(bench_options *options, const char *arg)
+{
+    error_t failed = parse_list(options, "batch", arg, &options->seqs);
+    for (size_t i = 0; i < options->seqs.n && !failed; i++)
+        if (options->seqs.data[i] < 1 || options->seqs.data[i] > MAX_SEQS)
+            return cli_parse_error(&options->shared, "--batch: \"%s\" has %d; 1 to %d sequences are decoded together", arg,
+                                   options->seqs.data[i], MAX_SEQS);
+    return failed;
+}
+
 static error_t parse_format(bench_options *options, const char *arg)
 {
     static const char *const names[] = {"md", "json", "csv"};
@@ -83,6 +93,8 @@ static error_t parse_bench(int key, char *arg, struct argp_state *state)
         return parse_list(options, "n-gen", arg, &options->gen);
     case 'd':
         return parse_list(options, "n-depth", arg, &options->depth);
+    case 'b':
+        return parse_batches(options, arg);
     case 'r':
         if ((why = cli_parse_integer(arg, 1, 1000, &number)))
             return cli_parse_error(shared, "--repetitions: \"%s\" %s (1 to 1000)", arg, why);
@@ -106,6 +118,7 @@ static const struct argp_option bench_argp_options[] = {
     {"n-prompt", 'p', "N,...", 0, "Tokens of the prompt tests; 0 for none (512)", 0},
     {"n-gen", 'n', "N,...", 0, "Tokens of the decode tests; 0 for none (128)", 0},
     {"n-depth", 'd', "N,...", 0, "Tokens in the context before each test (0)", 0},
+    {"batch", 'b', "N,...", 0, "Sequences that the decode tests decode together, 1 to 8 (1)", 0},
     {"repetitions", 'r', "N", 0, "Runs of each test, after one that does not count (5)", 0},
     {"output", 'o', "FORMAT", 0, "md, json or csv (md)", 0},
     {"help", 'h', NULL, 0, "This help", -1},
@@ -114,10 +127,11 @@ static const struct argp_option bench_argp_options[] = {
 static const struct argp_child bench_children[] = {{&cli_model_argp, 0, NULL, 0}, {0}};
 static const struct argp bench_argp = {
     bench_argp_options, parse_bench, "MODEL",
-    "Measure prompt and decode tokens per second, the memory bandwidth that decoding reaches, peak memory and load "
-    "time.\vExamples:\n"
+    "Measure prompt and decode tokens per second, beside the limits of memory and of the kernels (the roofline), peak "
+    "memory and load time.\vExamples:\n"
     "  quantllm bench model.gguf\n"
     "  quantllm bench model.gguf -p 128,512 -n 128 -d 0,1024 -r 3 -t 2 -o json\n"
+    "  quantllm bench model.gguf -p 0 -n 64 -b 1,4,8\n"
     "  quantllm bench TinyLlama/TinyLlama-1.1B-Chat-v1.0 --quantization Q4_K_M",
     bench_children, NULL, NULL};
 
@@ -127,7 +141,7 @@ typedef struct bencher {
     ql_session *session;
     uint32_t n_vocab;
     uint64_t state; // of the token sequence: the same numbers in every run
-    int32_t *ids;   // [depth + prompt]
+    int32_t *ids;   // [depth + prompt], or [n_seqs, depth]
 } bencher;
 
 static int32_t next_id(bencher *b)
@@ -136,9 +150,18 @@ static int32_t next_id(bencher *b)
     return (int32_t)((b->state >> 33) % b->n_vocab);
 }
 
-static ql_code generate(bencher *b, size_t n_ids, int n_new, ql_usage *usage, ql_error *err)
+// n prompts of n_ids each that differ in their last token.
+static ql_code generate(bencher *b, int n, size_t n_ids, int n_new, ql_usage *usage, ql_error *err)
 {
-    ql_prompt prompt = {.ids = b->ids, .n_ids = n_ids};
+    ql_prompt prompts[MAX_SEQS] = {{0}};
+    for (int i = 0; i < n; i++) {
+        int32_t *ids = b->ids + (size_t)i * n_ids;
+        if (i > 0) {
+            memcpy(ids, b->ids, n_ids * sizeof *ids);
+            ids[n_ids - 1] = (int32_t)(((uint32_t)b->ids[n_ids - 1] + (uint32_t)i) % b->n_vocab);
+        }
+        prompts[i] = (ql_prompt){.ids = ids, .n_ids = n_ids};
+    }
     ql_params params = ql_params_default();
     params.do_sample = false;
     params.repetition_penalty = 1;
@@ -146,7 +169,7 @@ static ql_code generate(bencher *b, size_t n_ids, int n_new, ql_usage *usage, ql
     params.no_speculation = true; // what a token costs, not what a text suggests
     params.max_new_tokens = n_new;
     ql_piece piece;
-    ql_code code = ql_generate(b->session, &prompt, 1, &params, err);
+    ql_code code = ql_generate(b->session, prompts, (size_t)n, &params, err);
     do {
         if (code == QL_OK)
             code = ql_next(b->session, &piece, err);
@@ -160,7 +183,7 @@ static ql_code run_once(bencher *b, const bench_test *test, double *seconds, ql_
     ql_usage usage;
     size_t depth = (size_t)test->n_depth;
     if (test->n_gen) {
-        ql_code code = generate(b, depth ? depth : 1, test->n_gen + 1, &usage, err);
+        ql_code code = generate(b, test->n_seqs, depth ? depth : 1, test->n_gen + 1, &usage, err);
         *seconds = usage.decode_seconds;
         return code;
     }
@@ -171,7 +194,7 @@ static ql_code run_once(bencher *b, const bench_test *test, double *seconds, ql_
         b->ids[depth + (size_t)i] = next_id(b);
     if (b->ids[depth] == before) // nothing but the depth may be in the cache
         b->ids[depth] = (int32_t)(((uint32_t)before + 1) % b->n_vocab);
-    ql_code code = generate(b, depth + (size_t)test->n_prompt, 1, &usage, err);
+    ql_code code = generate(b, 1, depth + (size_t)test->n_prompt, 1, &usage, err);
     *seconds = usage.prompt_seconds;
     return code;
 }
@@ -183,14 +206,14 @@ static ql_code run_test(bencher *b, bench_test *test, int repetitions, ql_error 
     struct tm utc;
     strftime(test->time, sizeof test->time, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &utc));
     test->seconds = cli_alloc((size_t)repetitions * sizeof *test->seconds);
-    b->ids = cli_grow(b->ids, depth + (size_t)test->n_prompt + 1, sizeof *b->ids);
+    b->ids = cli_grow(b->ids, (depth + 1) * (size_t)test->n_seqs + (size_t)test->n_prompt, sizeof *b->ids);
     b->state = 1;
     for (size_t i = 0; i <= depth; i++)
         b->ids[i] = next_id(b);
     ql_session_reset(b->session);
     double warm_up;
     ql_usage usage;
-    ql_code code = depth ? generate(b, depth, 1, &usage, err) : QL_OK;
+    ql_code code = depth ? generate(b, test->n_seqs, depth, 1, &usage, err) : QL_OK;
     if (code == QL_OK)
         code = run_once(b, test, &warm_up, err);
     for (int i = 0; i < repetitions && code == QL_OK; i++)
@@ -217,7 +240,7 @@ static uint64_t peak_memory(void)
 
 // ---- the verb ---------------------------------------------------------------------------------------------------
 
-static void add_tests(bench_result *result, const values *sizes, int depth, bool prompt)
+static void add_tests(bench_result *result, const values *sizes, int depth, int n_seqs, bool prompt)
 {
     for (size_t i = 0; i < sizes->n; i++) {
         int n = sizes->data[i];
@@ -225,7 +248,7 @@ static void add_tests(bench_result *result, const values *sizes, int depth, bool
             continue;
         result->tests = cli_grow(result->tests, result->n_tests + 1, sizeof *result->tests);
         result->tests[result->n_tests++] =
-            (bench_test){.n_prompt = prompt ? n : 0, .n_gen = prompt ? 0 : n, .n_depth = depth};
+            (bench_test){.n_prompt = prompt ? n : 0, .n_gen = prompt ? 0 : n, .n_depth = depth, .n_seqs = n_seqs};
     }
 }
 
@@ -273,8 +296,11 @@ static int bench_model(bench_options *options, bench_result *result)
     code = measure(options, model, result);
     if (code == CLI_OK) {
         result->peak_bytes = peak_memory();
-        result->read_bandwidth = ql_read_bandwidth(result->info.threads);
-        cli_bench_print(result, options->format);
+        ql_error err = {0};
+        if (ql_model_roof(model, &result->roof, &err) == QL_OK)
+            cli_bench_print(result, options->format);
+        else
+            code = cli_fail(&err);
     }
     ql_model_close(model);
     return code;
@@ -282,7 +308,8 @@ static int bench_model(bench_options *options, bench_result *result)
 
 int cli_bench(int argc, char **argv)
 {
-    bench_options options = {.prompt = {{512}, 1}, .gen = {{128}, 1}, .depth = {{0}, 1}, .repetitions = 5};
+    bench_options options = {.prompt = {{512}, 1}, .gen = {{128}, 1}, .depth = {{0}, 1}, .seqs = {{1}, 1},
+                             .repetitions = 5};
     cli_options_init(&options.shared);
     options.parse = (cli_parse){.argp = &bench_argp, .name = "bench", .options = &options.shared};
     bench_result result = {0};
@@ -292,8 +319,9 @@ int cli_bench(int argc, char **argv)
         code = options.shared.status;
     } else {
         for (size_t i = 0; i < options.depth.n; i++) {
-            add_tests(&result, &options.prompt, options.depth.data[i], true);
-            add_tests(&result, &options.gen, options.depth.data[i], false);
+            add_tests(&result, &options.prompt, options.depth.data[i], 1, true);
+            for (size_t j = 0; j < options.seqs.n; j++)
+                add_tests(&result, &options.gen, options.depth.data[i], options.seqs.data[j], false);
         }
         result.path = options.shared.model;
         result.repetitions = options.repetitions;

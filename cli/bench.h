@@ -7,9 +7,10 @@
 
 #include <stdio.h>
 
-// One row: n_prompt or n_gen is 0, as in llama-bench.
+// One row: n_prompt or n_gen is 0, as in llama-bench; both are of each sequence.
 typedef struct bench_test {
     int n_prompt, n_gen, n_depth;
+    int n_seqs;      // decoded together; 1 for prompts
     double *seconds; // [repetitions]
     char time[32];   // when it began, ISO 8601 UTC
 } bench_test;
@@ -20,8 +21,8 @@ typedef struct bench_result {
     bench_test *tests; // [n_tests]
     size_t n_tests;
     int repetitions;
-    uint64_t peak_bytes;   // resident, before the bandwidth is measured; 0: unknown
-    double read_bandwidth; // bytes per second with the same threads; 0: not measured
+    uint64_t peak_bytes;   // resident, before the limits are measured; 0: unknown
+    ql_roof roof;
 } bench_result;
 
 typedef enum bench_format { BENCH_MD, BENCH_JSON, BENCH_CSV } bench_format;

@@ -9,10 +9,13 @@
 #include <string.h>
 
 typedef struct summary {
-    double avg_ns, stddev_ns, avg_ts, stddev_ts, gb_per_s;
+    double avg_ns, stddev_ns, avg_ts, stddev_ts;
+    double reads, macs;  // bytes of weights and multiply-adds with them, per second
+    bool memory;         // the memory's limit is nearer than the kernels'
+    double part;         // of the nearer limit that was reached; 0: it was not measured
 } summary;
 
-static int test_tokens(const bench_test *test) { return test->n_prompt ? test->n_prompt : test->n_gen; }
+static int test_tokens(const bench_test *test) { return test->n_prompt ? test->n_prompt : test->n_gen * test->n_seqs; }
 
 static void mean_and_deviation(const double *values, int n, double *mean, double *deviation)
 {
@@ -23,6 +26,22 @@ static void mean_and_deviation(const double *values, int n, double *mean, double
     for (int i = 0; i < n; i++)
         squares += (values[i] - *mean) * (values[i] - *mean);
     *deviation = n > 1 ? sqrt(squares / (n - 1)) : 0;
+}
+
+// A run reads the weights at least once, in decoding once a step, and multiplies them with every token: the limit of its speed
+// is the slower of the two (Williams et al. 2009). Attention is in neither, so that a long context lowers the part reached.
+static void place_under_roof(const bench_result *result, const bench_test *test, summary *s)
+{
+    const ql_roof *roof = &result->roof;
+    double tokens = test_tokens(test), runs = s->avg_ts / tokens; // per second
+    double bytes = (double)result->info.bytes_per_token * (test->n_gen ? test->n_gen : 1);
+    double macs = (double)roof->layer_macs * tokens + (double)roof->output_macs * (test->n_gen ? tokens : 1);
+    s->reads = bytes * runs;
+    s->macs = macs * runs;
+    double of_memory = roof->weight_reads > 0 ? s->reads / roof->weight_reads : 0;
+    double of_kernels = roof->kernel_macs > 0 ? s->macs / roof->kernel_macs : 0;
+    s->memory = of_memory > of_kernels;
+    s->part = s->memory ? of_memory : of_kernels;
 }
 
 static summary summarize(const bench_result *result, const bench_test *test)
@@ -36,8 +55,8 @@ static summary summarize(const bench_result *result, const bench_test *test)
     mean_and_deviation(rates, n, &s.avg_ts, &s.stddev_ts);
     s.avg_ns *= 1e9;
     s.stddev_ns *= 1e9;
-    s.gb_per_s = test->n_gen ? (double)result->info.bytes_per_token * s.avg_ts / 1e9 : 0;
     free(rates);
+    place_under_roof(result, test, &s);
     return s;
 }
 
@@ -66,6 +85,31 @@ static void model_type(const ql_model_info *info, char *text, size_t size)
     snprintf(text, size, "%s %s %s", info->architecture, count, info->quantization);
 }
 
+static void add_number(json_t *row, const char *name, double value, bool known)
+{
+    json_object_set_new(row, name, known ? json_real(value) : json_null());
+}
+
+// What is the limit of one kind of test alone is null in the other; a part of a limit that was not measured too.
+static void add_roof(json_t *row, const bench_result *result, const bench_test *test, const summary *s)
+{
+    const ql_roof *roof = &result->roof;
+    bool decode = test->n_gen, reads = roof->weight_reads > 0, macs = roof->kernel_macs > 0, dots = roof->dot_macs > 0;
+    add_number(row, "gb_per_s", s->reads / 1e9, decode);
+    add_number(row, "read_bandwidth_gb_s", roof->weight_reads / 1e9, reads);
+    add_number(row, "bandwidth_fraction", s->reads / roof->weight_reads, reads && decode);
+    add_number(row, "huge_page_bandwidth_gb_s", roof->huge_reads / 1e9, roof->huge_reads > 0);
+    json_object_set_new(row, "weight_mapping", json_string(roof->from_file ? "file" : "anonymous"));
+    add_number(row, "huge_page_fraction", roof->huge_part, true);
+    add_number(row, "gmac_per_s", s->macs / 1e9, true);
+    add_number(row, "kernel_gmac_per_s", roof->kernel_macs / 1e9, macs);
+    add_number(row, "kernel_fraction", s->macs / roof->kernel_macs, macs && !decode);
+    add_number(row, "vpdpbusd_gmac_per_s", roof->dot_macs / 1e9, dots);
+    add_number(row, "vpdpbusd_fraction", s->macs / roof->dot_macs, dots && !decode);
+    json_object_set_new(row, "roofline_bound", s->part > 0 ? json_string(s->memory ? "memory" : "kernels") : json_null());
+    add_number(row, "roofline_fraction", s->part, s->part > 0);
+}
+
 // One row's fields in their order; samples only where a value may be an array.
 static json_t *row_object(const bench_result *result, const bench_test *test, bool samples)
 {
@@ -75,21 +119,18 @@ static json_t *row_object(const bench_result *result, const bench_test *test, bo
     cpu_name(cpu, sizeof cpu);
     model_type(info, type, sizeof type);
     json_t *row = json_pack(
-        "{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:i, s:i, s:i, s:i, s:s}", "version", ql_version(), "cpu_info", cpu,
+        "{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:i, s:i, s:i, s:i, s:i, s:s}", "version", ql_version(), "cpu_info", cpu,
         "isa", info->isa, "kv_cache", info->kv_cache, "model_filename", result->path, "model_type", type, "model_size",
         (json_int_t)info->file_bytes, "model_n_params", (json_int_t)info->n_params, "n_threads", info->threads,
-        "n_prompt", test->n_prompt, "n_gen", test->n_gen, "n_depth", test->n_depth, "test_time", test->time);
+        "n_prompt", test->n_prompt, "n_gen", test->n_gen, "n_depth", test->n_depth, "n_seqs",
+        test->n_seqs, "test_time", test->time);
     if (!row)
         return NULL;
-    double bandwidth = result->read_bandwidth / 1e9;
-    bool share = bandwidth > 0 && test->n_gen;
     json_object_set_new(row, "avg_ns", json_integer((json_int_t)s.avg_ns));
     json_object_set_new(row, "stddev_ns", json_integer((json_int_t)s.stddev_ns));
     json_object_set_new(row, "avg_ts", json_real(s.avg_ts));
     json_object_set_new(row, "stddev_ts", json_real(s.stddev_ts));
-    json_object_set_new(row, "gb_per_s", test->n_gen ? json_real(s.gb_per_s) : json_null());
-    json_object_set_new(row, "read_bandwidth_gb_s", bandwidth > 0 ? json_real(bandwidth) : json_null());
-    json_object_set_new(row, "bandwidth_fraction", share ? json_real(s.gb_per_s / bandwidth) : json_null());
+    add_roof(row, result, test, &s);
     json_object_set_new(row, "bytes_per_token", json_integer((json_int_t)info->bytes_per_token));
     json_object_set_new(row, "peak_memory_bytes",
                         result->peak_bytes ? json_integer((json_int_t)result->peak_bytes) : json_null());
@@ -154,9 +195,9 @@ static void print_csv(const bench_result *result)
 
 // ---- markdown ----
 
-enum { N_COLUMNS = 7, MAX_CELL = 160 };
-static const char *const column_names[N_COLUMNS] = {"model", "size", "params", "backend", "threads", "test", "t/s"};
-static const bool is_text_column[N_COLUMNS] = {true, false, false, true, false, false, false};
+enum { N_COLUMNS = 8, MAX_CELL = 160 };
+static const char *const column_names[N_COLUMNS] = {"model", "size", "params", "backend", "threads", "test", "t/s", "roofline"};
+static const bool is_text_column[N_COLUMNS] = {true, false, false, true, false, false, false, false};
 typedef char table_row[N_COLUMNS][MAX_CELL];
 
 // Characters of a UTF-8 text, of which printf counts the bytes.
@@ -176,10 +217,18 @@ static void fill_row(const bench_result *result, const bench_test *test, const s
     snprintf(row[2], MAX_CELL, "%.2f M", (double)info->n_params / 1e6);
     snprintf(row[3], MAX_CELL, "CPU %s", info->isa);
     snprintf(row[4], MAX_CELL, "%d", info->threads);
-    int n = snprintf(row[5], MAX_CELL, "%s%d", test->n_prompt ? "pp" : "tg", test_tokens(test));
+    char seqs[16] = "", depth[16] = "";
+    if (test->n_seqs > 1)
+        snprintf(seqs, sizeof seqs, " x %d", test->n_seqs);
     if (test->n_depth)
-        snprintf(row[5] + n, MAX_CELL - (size_t)n, " @ d%d", test->n_depth);
+        snprintf(depth, sizeof depth, " @ d%d", test->n_depth);
+    snprintf(row[5], MAX_CELL, "%s%d%s%s", test->n_prompt ? "pp" : "tg", test->n_prompt ? test->n_prompt : test->n_gen, seqs,
+             depth);
     snprintf(row[6], MAX_CELL, "%.2f ± %.2f", s->avg_ts, s->stddev_ts);
+    if (s->part > 0)
+        snprintf(row[7], MAX_CELL, "%.0f %% of %s", 100 * s->part, s->memory ? "memory" : "kernels");
+    else
+        snprintf(row[7], MAX_CELL, "-");
 }
 
 static void print_row(char cells[N_COLUMNS][MAX_CELL], const int width[N_COLUMNS])
@@ -215,30 +264,49 @@ static void print_table(table_row *rows, size_t n_rows)
     }
 }
 
+// The limits, each with the best that a test above reached of it.
+static void print_roof(const bench_result *result)
+{
+    const ql_roof *roof = &result->roof;
+    double reads = 0, macs = 0;
+    for (size_t i = 0; i < result->n_tests; i++) {
+        summary s = summarize(result, &result->tests[i]);
+        if (result->tests[i].n_gen && s.reads > reads)
+            reads = s.reads;
+        if (!result->tests[i].n_gen && s.macs > macs)
+            macs = s.macs;
+    }
+    if (reads > 0)
+        printf("decode reads   %.2f GB/s (%.1f MB of weights a token)\n", reads / 1e9,
+               (double)result->info.bytes_per_token / 1e6);
+    if (roof->weight_reads > 0)
+        printf("memory reads   %.2f GB/s, the weights alone, with %d thread%s (%s, %.0f %% on huge pages)\n",
+               roof->weight_reads / 1e9, result->info.threads, result->info.threads == 1 ? "" : "s",
+               roof->from_file ? "mapped from a file" : "anonymous memory", 100 * roof->huge_part);
+    if (roof->huge_reads > 0)
+        printf("huge pages     %.2f GB/s, anonymous memory\n", roof->huge_reads / 1e9);
+    if (macs > 0)
+        printf("prompt         %.1f GMAC/s with weights\n", macs / 1e9);
+    if (roof->kernel_macs > 0)
+        printf("kernels        %.1f GMAC/s on operands in the caches\n", roof->kernel_macs / 1e9);
+    if (roof->dot_macs > 0)
+        printf("vpdpbusd       %.1f GMAC/s: prompts are at %.0f %% of it\n", roof->dot_macs / 1e9, 100 * macs / roof->dot_macs);
+}
+
 static void print_md(const bench_result *result)
 {
-    const ql_model_info *info = &result->info;
     table_row *rows = cli_alloc((result->n_tests + 1) * sizeof *rows);
-    double decode = 0;
     for (size_t i = 0; i < result->n_tests; i++) {
         summary s = summarize(result, &result->tests[i]);
         fill_row(result, &result->tests[i], &s, rows[i + 1]);
-        if (result->tests[i].n_gen && !decode)
-            decode = s.gb_per_s;
     }
     print_table(rows, result->n_tests + 1);
     free(rows);
     printf("\n");
-    if (decode)
-        printf("decode reads   %.2f GB/s (%.1f MB of weights a token)\n", decode, (double)info->bytes_per_token / 1e6);
-    if (result->read_bandwidth > 0)
-        printf("memory reads   %.2f GB/s measured with %d thread%s", result->read_bandwidth / 1e9, info->threads,
-               info->threads == 1 ? "" : "s");
-    if (result->read_bandwidth > 0)
-        printf(decode ? ": decode is at %.0f %%\n" : "\n", 100e9 * decode / result->read_bandwidth);
+    print_roof(result);
     if (result->peak_bytes)
         printf("peak memory    %.1f MiB\n", (double)result->peak_bytes / (1 << 20));
-    printf("load           %.3f s\n", info->load_seconds);
+    printf("load           %.3f s\n", result->info.load_seconds);
 }
 
 void cli_bench_print(const bench_result *result, bench_format format)

@@ -183,6 +183,24 @@ QL_API ql_code ql_verify(const char *path, const ql_verify_options *options, ql_
  * measurement. Takes about 0.3 s and 512 MB. */
 QL_API double ql_read_bandwidth(int threads);
 
+/* The limits that a model's speed is compared with (its roofline), with its threads. Rates are per second, of all threads. */
+typedef struct ql_roof {
+    double weight_reads;  /* bytes: its weights, read from where they lie and nothing else done, the bound of decoding. Weights
+                             smaller than the caches are read from them */
+    double huge_reads;    /* bytes: 512 MB of anonymous memory on huge pages, as ql_read_bandwidth(); 0: no memory for it */
+    double huge_part;     /* of the weights' memory is on huge pages, 0 to 1 */
+    bool from_file;       /* weights are mapped from a file, else they are anonymous memory */
+    double kernel_macs;   /* multiply-adds: the matrix kernels of the layers' types on operands in the caches, the bound of
+                             prompts; types in the proportion in which the model has them */
+    double dot_macs;      /* multiply-adds: vpdpbusd alone; 0 when the level in use has none */
+    uint64_t layer_macs;  /* multiply-adds with weights for each token, but for the output matrix */
+    uint64_t output_macs; /* of the output matrix, for each token whose logits are asked for */
+} ql_roof;
+
+/* Measures them; takes about a second and 512 MB. Nothing else should run meanwhile. QL_E_ARGUMENT for a model opened with
+ * inspect. */
+QL_API ql_code ql_model_roof(const ql_model *model, ql_roof *roof, ql_error *err);
+
 /* What a model meets on this machine, as one JSON object (string, ql_free): "cpu" with the level used and why not a higher
  * one, "threads" and "memory" with what limits them, "bandwidth" (null unless measured), "packed_cache", "versions", and
  * "advice", a list of sentences about what will be slow or wrong. Sizes in bytes, null for no limit. */

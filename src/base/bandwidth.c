@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Owns the measurement of memory read bandwidth: the bound that decoding a token is compared with. Each thread touches its
-// own part first, so that on a machine with several memory nodes it reads near memory, as the engine's row ranges do; the
-// best of the passes counts, since noise only slows.
+// Owns the measurement of how fast memory is read: the bound that decoding a token is compared with. The best of the passes
+// counts, since noise only slows.
 #include <stdatomic.h>
+#include <stdio.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -10,38 +10,62 @@
 #include "base/machine.h"
 #include "base/pool.h"
 
-enum { PASSES = 6 };
+enum { PASSES = 6, STRIDE = 8 * 32 }; // bytes of eight vectors
 
-typedef uint64_t lanes __attribute__((vector_size(32)));
+typedef uint64_t lanes __attribute__((vector_size(32), aligned(8), may_alias));
 
 typedef struct reading {
-    lanes *data;
-    size_t each;              // of a thread; multiple of 8
+    const ql_area *areas;
+    size_t n_areas;
+    int n_workers;
     atomic_uint_fast64_t sum; // is used: the reads must happen
 } reading;
 
-static void write_part(void *arg, int worker)
-{
-    reading *r = arg;
-    lanes *data = r->data + (size_t)worker * r->each;
-    for (size_t i = 0; i < r->each; i++)
-        data[i] = (lanes){i, 1, 2, 3};
-}
+// A worker's share of an area, in whole strides; what is left over is not read.
+static size_t share(const reading *r, const ql_area *area) { return area->bytes / STRIDE / (size_t)r->n_workers; }
 
 // Eight sums: enough loads under way that no addition waits.
-static void read_part(void *arg, int worker)
+static void read_shares(void *arg, int worker)
 {
     reading *r = arg;
-    const lanes *data = r->data + (size_t)worker * r->each;
     lanes sums[8] = {{0}};
-    for (size_t i = 0; i < r->each; i += 8)
-        for (size_t j = 0; j < 8; j++)
-            sums[j] += data[i + j];
+    for (size_t a = 0; a < r->n_areas; a++) {
+        size_t n = share(r, &r->areas[a]);
+        const lanes *data = (const lanes *)r->areas[a].data + (size_t)worker * n * 8;
+        for (size_t i = 0; i < n; i++, data += 8)
+            for (size_t j = 0; j < 8; j++)
+                sums[j] += data[j];
+    }
     uint64_t total = 0;
     for (size_t j = 0; j < 8; j++)
         for (size_t k = 0; k < 4; k++)
             total += sums[j][k];
     atomic_fetch_add(&r->sum, total);
+}
+
+static double best_pass(ql_pool *pool, reading *r)
+{
+    double best = 0;
+    for (int pass = 0; pass < PASSES; pass++) {
+        double start = ql_clock();
+        ql_pool_run(pool, r->n_workers, read_shares, r);
+        double seconds = ql_clock() - start;
+        if (pass == 0 || seconds < best)
+            best = seconds;
+    }
+    return best;
+}
+
+double ql_measure_reads(const ql_area *areas, size_t n, int threads)
+{
+    reading r = {.areas = areas, .n_areas = n, .n_workers = threads < 1 ? 1 : threads > 256 ? 256 : threads};
+    double bytes = 0;
+    for (size_t a = 0; a < n; a++)
+        bytes += (double)share(&r, &areas[a]) * (double)r.n_workers * STRIDE;
+    ql_pool *pool = NULL;
+    double best = bytes > 0 && ql_pool_new(&pool, r.n_workers, NULL) == QL_OK ? best_pass(pool, &r) : 0;
+    ql_pool_free(pool);
+    return best > 0 ? bytes / best : 0;
 }
 
 // Four times the last cache, at least 512 MB; where memory is short a smaller sample beats swapping.
@@ -56,34 +80,56 @@ static size_t buffer_bytes(void)
     return memory.available && memory.available / 2 < bytes ? memory.available / 2 : bytes;
 }
 
-static double best_pass(ql_pool *pool, reading *r)
+static void fill(void *arg, int worker)
 {
-    double best = 0;
-    int n = ql_pool_size(pool);
-    ql_pool_run(pool, n, write_part, r);
-    for (int pass = 0; pass < PASSES; pass++) {
-        double start = ql_clock();
-        ql_pool_run(pool, n, read_part, r);
-        double seconds = ql_clock() - start;
-        if (pass == 0 || seconds < best)
-            best = seconds;
-    }
-    return best;
+    const reading *r = arg;
+    size_t n = r->areas->bytes / (size_t)r->n_workers / 8;
+    uint64_t *data = (uint64_t *)r->areas->data + (size_t)worker * n;
+    for (size_t i = 0; i < n; i++)
+        data[i] = i;
 }
 
 double ql_measure_bandwidth(int threads)
 {
     int n = threads < 1 ? 1 : threads > 256 ? 256 : threads;
-    reading r = {.each = buffer_bytes() / sizeof(lanes) / (size_t)n / 8 * 8};
-    size_t bytes = r.each * (size_t)n * sizeof(lanes);
-    ql_pool *pool = NULL;
+    size_t bytes = buffer_bytes();
     void *data = bytes ? mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) : MAP_FAILED;
     if (data == MAP_FAILED)
         return 0;
     madvise(data, bytes, MADV_HUGEPAGE);
-    r.data = data;
-    double best = ql_pool_new(&pool, n, NULL) == QL_OK ? best_pass(pool, &r) : 0;
+    ql_area all = {data, bytes};
+    ql_pool *pool = NULL;
+    double speed = 0;
+    if (ql_pool_new(&pool, n, NULL) == QL_OK) { // each thread touches first what it reads: on its own node
+        ql_pool_run(pool, n, fill, &(reading){.areas = &all, .n_areas = 1, .n_workers = n});
+        speed = ql_measure_reads(&all, 1, n);
+    }
     ql_pool_free(pool);
     munmap(data, bytes);
-    return best > 0 ? (double)bytes / best : 0;
+    return speed;
+}
+
+bool ql_pages_look(const void *address, ql_pages *pages)
+{
+    FILE *file = fopen("/proc/self/smaps", "re");
+    char line[512];
+    unsigned long long begin, end, inode, kib;
+    bool found = false;
+    *pages = (ql_pages){0};
+    while (file && fgets(line, sizeof line, file)) {
+        if (sscanf(line, "%llx-%llx %*s %*s %*s %llu", &begin, &end, &inode) == 3) {
+            if (found)
+                break; // the next mapping
+            found = (uintptr_t)address >= begin && (uintptr_t)address < end;
+            pages->file = found && inode != 0;
+        } else if (found && sscanf(line, "Rss: %llu", &kib) == 1) {
+            pages->resident = kib * 1024;
+        } else if (found && (sscanf(line, "AnonHugePages: %llu", &kib) == 1 || sscanf(line, "FilePmdMapped: %llu", &kib) == 1 ||
+                             sscanf(line, "ShmemPmdMapped: %llu", &kib) == 1)) {
+            pages->huge += kib * 1024;
+        }
+    }
+    if (file)
+        fclose(file);
+    return found;
 }

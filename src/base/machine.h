@@ -38,8 +38,22 @@ int ql_read_numbers(const char *folder, const char *name, uint64_t *numbers, int
 // Bytes that are left where a folder is or will be: of the nearest one above it that is there. False, and 0: not known.
 bool ql_disk_free(const char *folder, uint64_t *bytes);
 
-// Bytes per second that so many threads read from memory together; 0: it could not be measured. Takes about 0.3 s and
-// 512 MB.
+typedef struct ql_area {
+    const void *data; // aligned to 8
+    size_t bytes;
+} ql_area;
+
+// Bytes per second that so many threads read the areas at together, each a part of every area; 0: it could not be measured.
+// A few passes over them; areas smaller than the caches give the speed of the caches.
+double ql_measure_reads(const ql_area *areas, size_t n, int threads);
+// The same of anonymous memory on huge pages. Takes about 0.3 s and 512 MB.
 double ql_measure_bandwidth(int threads);
+
+// The mapping that an address lies in: whether it is of a file; its bytes in memory, and how many of them on huge pages.
+typedef struct ql_pages {
+    bool file;
+    uint64_t resident, huge;
+} ql_pages;
+bool ql_pages_look(const void *address, ql_pages *pages); // false, and zeros: not known
 
 #endif

@@ -601,6 +601,33 @@ static void a_models_own_sampling(void **state)
                                "parameters are not used|"));
 }
 
+// Speeds are not judged; what is counted is, and a model without weights is refused.
+static void limits_of_a_model(void **state)
+{
+    (void)state;
+    ql_error err = {0};
+    ql_roof roof;
+    const char *path = tiny_make("--dtype q4_1");
+    ql_model *model = open_model(path, 2, NULL);
+    ql_model_info info;
+    ql_model_get_info(model, &info);
+    assert_int_equal(ql_model_roof(model, &roof, &err), QL_OK);
+    assert_true(roof.weight_reads > 1e8 && roof.kernel_macs > 1e6);
+    assert_true(roof.dot_macs == 0 || (strcmp(info.isa, "avx512") == 0 && roof.dot_macs > roof.kernel_macs));
+    assert_false(roof.from_file);
+    assert_true(roof.huge_part >= 0 && roof.huge_part <= 1);
+    assert_int_equal(roof.output_macs, (uint64_t)info.n_vocab * info.n_embd);
+    assert_true(roof.layer_macs > 0 && roof.layer_macs + roof.output_macs <= info.n_params);
+    ql_model_close(model);
+
+    ql_model_options look = {.inspect = true};
+    model = ql_model_open(path, &look, &err);
+    assert_non_null(model);
+    assert_int_equal(ql_model_roof(model, &roof, &err), QL_E_ARGUMENT);
+    assert_true(roof.weight_reads == 0 && strstr(err.message, "inspect") != NULL);
+    ql_model_close(model);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -610,6 +637,7 @@ int main(void)
         cmocka_unit_test(a_reused_prefix_changes_nothing),
         cmocka_unit_test(the_context_ends_a_generation),
         cmocka_unit_test(wrong_use_is_told),
+        cmocka_unit_test(limits_of_a_model),
         cmocka_unit_test(bad_templates_leave_a_model),
         cmocka_unit_test(special_tokens_can_be_left_as_text),
         cmocka_unit_test(a_message_never_becomes_a_control_token),

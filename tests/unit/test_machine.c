@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -187,12 +188,47 @@ static void this_machine(void **state)
     assert_true(ql_measure_bandwidth(ql_default_threads()) > 1e8);
 }
 
+static void areas_are_read(void **state)
+{
+    (void)state;
+    static uint64_t data[3][1 << 16];
+    const ql_area areas[] = {{data[0], sizeof data[0]}, {data[1], 255}, {data[2], sizeof data[2] - 8}};
+    for (int threads = 1; threads <= 3; threads++) // nothing behind an area is read: 255 bytes are less than one stride
+        assert_true(ql_measure_reads(areas, 3, threads) > 1e8);
+    assert_true(ql_measure_reads(areas, 0, 1) == 0);
+    assert_true(ql_measure_reads(areas + 1, 1, 1) == 0);
+}
+
+static void pages_of_a_mapping(void **state)
+{
+    (void)state;
+    ql_pages pages;
+    static const char in_file[] = "of the program";
+    char path[] = "/tmp/quantllm-pages-XXXXXX";
+    size_t bytes = (size_t)1 << 20;
+    int fd = mkstemp(path);
+    assert_true(fd >= 0 && unlink(path) == 0 && ftruncate(fd, (off_t)bytes) == 0);
+    char *file = mmap(NULL, bytes, PROT_READ, MAP_PRIVATE, fd, 0);
+    char *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_true(file != MAP_FAILED && memory != MAP_FAILED);
+    memset(memory, 1, bytes);
+    assert_true(ql_pages_look(in_file, &pages) && pages.file && pages.resident > 0);
+    assert_true(ql_pages_look(file + bytes - 1, &pages) && pages.file);
+    assert_true(ql_pages_look(memory + bytes / 2, &pages) && !pages.file);
+    assert_true(pages.resident >= bytes && pages.huge <= pages.resident);
+    assert_false(ql_pages_look(NULL, &pages));
+    assert_true(!pages.file && pages.resident == 0);
+    munmap(file, bytes);
+    munmap(memory, bytes);
+    close(fd);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_limits),     cmocka_unit_test(version_2),        cmocka_unit_test(version_1),
         cmocka_unit_test(container),     cmocka_unit_test(broken_files),     cmocka_unit_test(threads_of_cores),
-        cmocka_unit_test(this_machine),
+        cmocka_unit_test(this_machine),  cmocka_unit_test(areas_are_read),  cmocka_unit_test(pages_of_a_mapping),
     };
     return cmocka_run_group_tests_name("machine", tests, NULL, NULL);
 }
