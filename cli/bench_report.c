@@ -104,8 +104,8 @@ static void add_roof(json_t *row, const bench_result *result, const bench_test *
     add_number(row, "gmac_per_s", s->macs / 1e9, true);
     add_number(row, "kernel_gmac_per_s", roof->kernel_macs / 1e9, macs);
     add_number(row, "kernel_fraction", s->macs / roof->kernel_macs, macs && !decode);
-    add_number(row, "vpdpbusd_gmac_per_s", roof->dot_macs / 1e9, dots);
-    add_number(row, "vpdpbusd_fraction", s->macs / roof->dot_macs, dots && !decode);
+    add_number(row, "dot_gmac_per_s", roof->dot_macs / 1e9, dots);
+    add_number(row, "dot_fraction", s->macs / roof->dot_macs, dots && !decode);
     json_object_set_new(row, "roofline_bound", s->part > 0 ? json_string(s->memory ? "memory" : "kernels") : json_null());
     add_number(row, "roofline_fraction", s->part, s->part > 0);
 }
@@ -290,7 +290,7 @@ static void print_roof(const bench_result *result)
     if (roof->kernel_macs > 0)
         printf("kernels        %.1f GMAC/s on operands in the caches\n", roof->kernel_macs / 1e9);
     if (roof->dot_macs > 0)
-        printf("vpdpbusd       %.1f GMAC/s: prompts are at %.0f %% of it\n", roof->dot_macs / 1e9, 100 * macs / roof->dot_macs);
+        printf("dot products   %.1f GMAC/s, the instructions alone: prompts are at %.0f %% of it\n", roof->dot_macs / 1e9, 100 * macs / roof->dot_macs);
 }
 
 static void print_md(const bench_result *result)

@@ -126,7 +126,8 @@ const ql_kernels *ql_kernels_get(const char *isa);
 // The first CPU feature that a level needs and this machine lacks; NULL: it has them all.
 const char *ql_kernels_lacks(const char *isa);
 
-// Does nothing but vpdpbusd for some microseconds; returns the multiply-adds of that, 0 when the level has no such instruction.
+// Does nothing but the level's dot products (vpmaddwd and vpaddd, or vpdpwssd) for some microseconds; returns the
+// multiply-adds of that, 0 for scalar.
 size_t ql_dot_burst(const ql_kernels *kernels);
 
 #endif

@@ -13,7 +13,7 @@ FIELDS = ("version cpu_info isa kv_cache model_filename model_type model_size mo
           "n_depth n_seqs "
           "test_time avg_ns stddev_ns avg_ts stddev_ts gb_per_s read_bandwidth_gb_s bandwidth_fraction "
           "huge_page_bandwidth_gb_s weight_mapping huge_page_fraction gmac_per_s kernel_gmac_per_s kernel_fraction "
-          "vpdpbusd_gmac_per_s vpdpbusd_fraction roofline_bound roofline_fraction "
+          "dot_gmac_per_s dot_fraction roofline_bound roofline_fraction "
           "bytes_per_token peak_memory_bytes load_seconds from_cache").split()
 SMALL = ["-p", "4,8", "-n", "3", "-d", "0,5", "-r", "2", "-t", "1", "-q"]
 ROWS = [(4, 0, 0), (8, 0, 0), (0, 3, 0), (4, 0, 5), (8, 0, 5), (0, 3, 5)]
@@ -44,8 +44,8 @@ def check_roofline(row):
     assert row["huge_page_bandwidth_gb_s"] > 0.1 and row["kernel_gmac_per_s"] > 0.01 and row["gmac_per_s"] > 0
     assert (row["gb_per_s"] is None) == (row["bandwidth_fraction"] is None) == (not decode)
     assert (row["kernel_fraction"] is None) == decode
-    assert (row["vpdpbusd_gmac_per_s"] is None) == (row["isa"] != "avx512")
-    assert (row["vpdpbusd_fraction"] is None) == (decode or row["isa"] != "avx512")
+    assert (row["dot_gmac_per_s"] is None) == (row["isa"] == "scalar")
+    assert (row["dot_fraction"] is None) == (decode or row["isa"] == "scalar")
     if decode:
         steps = row["avg_ts"] / row["n_seqs"]
         assert row["gb_per_s"] == pytest.approx(row["bytes_per_token"] * steps / 1e9)
