@@ -133,22 +133,39 @@ static void penalize(const ql_sampler *s, float *logits)
     }
 }
 
-// The largest logit of each block; NaN fails every comparison and so counts as -inf.
+// Four logits, as every CPU has them; written in vectors since compilers leave comparisons that NaN may fail to scalars.
+typedef float floats __attribute__((vector_size(16), aligned(4), may_alias));
+typedef int32_t masks __attribute__((vector_size(16)));
+
+// The larger of each pair; NaN in b fails the comparison and so counts as -inf.
+static inline floats larger(floats a, floats b)
+{
+    masks takes_b = b > a;
+    return (floats)(((masks)b & takes_b) | ((masks)a & ~takes_b));
+}
+
+static float largest_of_block(const float *x)
+{
+    const floats least = {-INFINITY, -INFINITY, -INFINITY, -INFINITY};
+    floats lanes[4] = {least, least, least, least};
+    for (int i = 0; i < BLOCK; i += 16)
+        for (int j = 0; j < 4; j++)
+            lanes[j] = larger(lanes[j], *(const floats *)(const void *)(x + i + 4 * j));
+    floats top = larger(larger(lanes[0], lanes[1]), larger(lanes[2], lanes[3]));
+    top = larger(top, (floats){top[2], top[3], top[2], top[3]});
+    return top[1] > top[0] ? top[1] : top[0];
+}
+
 static void find_tops(ql_sampler *s, const float *logits)
 {
-    for (size_t begin = 0, block = 0; begin < s->n_vocab; begin += BLOCK, block++) {
-        size_t n = s->n_vocab - begin < BLOCK ? s->n_vocab - begin : BLOCK;
-        float lanes[8], top = -INFINITY;
-        for (int j = 0; j < 8; j++)
-            lanes[j] = -INFINITY;
-        for (size_t i = 0; i + 8 <= n; i += 8)
-            for (int j = 0; j < 8; j++)
-                lanes[j] = logits[begin + i + j] > lanes[j] ? logits[begin + i + j] : lanes[j];
-        for (size_t i = n / 8 * 8; i < n; i++)
-            top = logits[begin + i] > top ? logits[begin + i] : top;
-        for (int j = 0; j < 8; j++)
-            top = lanes[j] > top ? lanes[j] : top;
-        s->tops[block] = top;
+    size_t n_whole = s->n_vocab / BLOCK, rest = s->n_vocab % BLOCK;
+    for (size_t block = 0; block < n_whole; block++)
+        s->tops[block] = largest_of_block(logits + block * BLOCK);
+    if (rest) {
+        float last[BLOCK];
+        for (size_t i = 0; i < BLOCK; i++)
+            last[i] = i < rest ? logits[n_whole * BLOCK + i] : -INFINITY;
+        s->tops[n_whole] = largest_of_block(last);
     }
 }
 
@@ -187,17 +204,28 @@ static size_t block_end(const ql_sampler *s, size_t begin)
     return begin + BLOCK < s->n_vocab ? begin + BLOCK : s->n_vocab;
 }
 
-// The k-th largest logit, by a heap of the k largest so far with the least of them on top.
+// The k-th largest logit, by a heap of the k largest so far with the least of them on top. The blocks' largest go first: they
+// are logits too, and the k-th of them leaves few blocks to be looked through, 50 of 2,000 for a top-k of 50.
 static float kth_largest(const ql_sampler *s, const float *logits, size_t k)
 {
     float *heap = s->heap;
+    size_t n_blocks = (s->n_vocab + BLOCK - 1) / BLOCK;
     for (size_t i = 0; i < k; i++)
         heap[i] = -INFINITY;
-    for (size_t begin = 0; begin < s->n_vocab; begin += BLOCK)
-        if (s->tops[begin / BLOCK] > heap[0])
-            for (size_t i = begin; i < block_end(s, begin); i++)
-                if (logits[i] > heap[0])
-                    replace_least(heap, k, logits[i]);
+    for (size_t block = 0; block < n_blocks; block++)
+        if (s->tops[block] > heap[0])
+            replace_least(heap, k, s->tops[block]);
+    const float least = heap[0]; // the k-th of all is not smaller; a block with a larger top has it in the heap
+    for (size_t block = 0; block < n_blocks; block++) {
+        bool top_seen = false;
+        if (!(s->tops[block] > least))
+            continue;
+        for (size_t i = block * BLOCK; i < block_end(s, block * BLOCK); i++)
+            if (!top_seen && logits[i] == s->tops[block])
+                top_seen = true;
+            else if (logits[i] > heap[0])
+                replace_least(heap, k, logits[i]);
+    }
     return heap[0];
 }
 

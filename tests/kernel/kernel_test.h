@@ -15,14 +15,14 @@
 enum { N_LEVELS = 4 };
 static const char *const level_names[N_LEVELS] = {"scalar", "avx2", "avx512", "avx512 (emulated)"};
 
-#if defined(__x86_64__)
+#if defined(EMULATED_AVX512)
 extern const ql_kernels ql_kernels_avx512_emulated;
 #endif
 
-// NULL when the CPU lacks it.
+// NULL when the CPU, or this build, lacks it.
 static inline const ql_kernels *level(int i)
 {
-#if defined(__x86_64__)
+#if defined(EMULATED_AVX512)
     if (i == N_LEVELS - 1)
         return ql_kernels_lacks("avx2") ? NULL : &ql_kernels_avx512_emulated;
 #endif

@@ -521,10 +521,55 @@ static void wrong_parameters_are_told(void **state)
     assert_int_equal(ql_sampler_new(&p, 0, 0, &s, &err), QL_E_ARGUMENT);
 }
 
+static int falling(const void *a, const void *b)
+{
+    float x = *(const float *)a, y = *(const float *)b;
+    return x < y ? 1 : x > y ? -1 : 0;
+}
+
+// What top-k keeps is all that is not below the k-th of the sorted logits: around the sizes of blocks, with ties between and
+// within them, NaN and -inf.
+static void top_k_is_that_of_a_sorted_list(void **state)
+{
+    (void)state;
+    enum { N_MAX = 1000 };
+    static const int sizes[] = {1, 2, 63, 64, 65, 127, 128, 129, 200, 640, 999, 1000};
+    uint64_t drawn = 0;
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        for (int round = 0; round < 60; round++) {
+            int n = sizes[i], k = 1 + (int)(ql_random(5, drawn++) * (round % 2 ? n : n < 60 ? n : 60));
+            double values = round % 3 == 0 ? 4 : round % 3 == 1 ? 40 : 1e6; // how many different ones
+            float logits[N_MAX], sorted[N_MAX];
+            int32_t ids[N_MAX], id;
+            double p[N_MAX];
+            for (int j = 0; j < n; j++) {
+                logits[j] = (float)floor(ql_random(5, drawn++) * values) * 0.0001f;
+                if (round % 5 == 4 && ql_random(5, drawn++) < 0.5)
+                    logits[j] = ql_random(5, drawn++) < 0.5 ? NAN : -INFINITY;
+                sorted[j] = isnan(logits[j]) ? -INFINITY : logits[j];
+            }
+            qsort(sorted, (size_t)n, sizeof *sorted, falling);
+            ql_params params = plain();
+            params.top_k = k;
+            ql_sampler *s = make(&params, (uint32_t)n, 1);
+            ql_error err;
+            ql_code code = ql_sampler_next(s, logits, &id, &err);
+            assert_int_equal(code, sorted[0] == -INFINITY ? QL_E_NUMERIC : QL_OK);
+            size_t kept = code == QL_OK ? ql_sampler_candidates(s, ids, p) : 0, want = 0;
+            for (int j = 0; j < n && code == QL_OK; j++)
+                want += sorted[j] > -INFINITY && sorted[j] >= sorted[k - 1];
+            assert_int_equal(kept, want);
+            for (size_t j = 0; j < kept; j++)
+                assert_true(logits[ids[j]] >= sorted[k - 1]);
+            ql_sampler_free(s);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(keeps_what_transformers_keeps),
+        cmocka_unit_test(top_k_is_that_of_a_sorted_list),
         cmocka_unit_test(frequency_and_presence_count_new_tokens),
         cmocka_unit_test(greedy_is_penalized_and_takes_the_lowest_id_of_equals),
         cmocka_unit_test(bias_comes_first),
