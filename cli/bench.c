@@ -24,10 +24,13 @@ typedef struct bench_options {
     cli_options shared;
     values prompt, gen, depth;
     int repetitions;
+    bool fast;
     bench_format format;
 } bench_options;
 
 // ---- options ----------------------------------------------------------------------------------------------------
+
+enum { KEY_FAST = 0x200 };
 
 // "128,512"
 static const char *parse_values(const char *text, values *out)
@@ -90,6 +93,9 @@ static error_t parse_bench(int key, char *arg, struct argp_state *state)
         return 0;
     case 'o':
         return parse_format(options, arg);
+    case KEY_FAST:
+        options->fast = true;
+        return 0;
     case ARGP_KEY_ARG:
         if (shared->model)
             return cli_parse_error(shared, "bench takes one model; \"%s\" is one too many", arg);
@@ -108,6 +114,7 @@ static const struct argp_option bench_argp_options[] = {
     {"n-depth", 'd', "N,...", 0, "Tokens in the context before each test (0)", 0},
     {"repetitions", 'r', "N", 0, "Runs of each test, after one that does not count (5)", 0},
     {"output", 'o', "FORMAT", 0, "md, json or csv (md)", 0},
+    {"fast", KEY_FAST, NULL, 0, "Do not measure the bandwidth of memory", 0},
     {"help", 'h', NULL, 0, "This help", -1},
     {0},
 };
@@ -273,7 +280,7 @@ static int bench_model(bench_options *options, bench_result *result)
     code = measure(options, model, result);
     if (code == CLI_OK) {
         result->peak_bytes = peak_memory();
-        result->read_bandwidth = ql_read_bandwidth(result->info.threads);
+        result->read_bandwidth = options->fast ? 0 : ql_read_bandwidth(result->info.threads);
         cli_bench_print(result, options->format);
     }
     ql_model_close(model);
