@@ -99,9 +99,9 @@ static void add_roof(json_t *row, const bench_result *result, const bench_test *
     add_number(row, "read_bandwidth_gb_s", roof->weight_reads / 1e9, reads);
     add_number(row, "bandwidth_fraction", s->reads / roof->weight_reads, reads && decode);
     add_number(row, "huge_page_bandwidth_gb_s", roof->huge_reads / 1e9, roof->huge_reads > 0);
-    json_object_set_new(row, "weight_mapping", json_string(roof->from_file ? "file" : "anonymous"));
-    add_number(row, "huge_page_fraction", roof->huge_part, true);
-    add_number(row, "gmac_per_s", s->macs / 1e9, true);
+    json_object_set_new(row, "weight_mapping", reads ? json_string(roof->from_file ? "file" : "anonymous") : json_null());
+    add_number(row, "huge_page_fraction", roof->huge_part, reads);
+    add_number(row, "gmac_per_s", s->macs / 1e9, s->macs > 0);
     add_number(row, "kernel_gmac_per_s", roof->kernel_macs / 1e9, macs);
     add_number(row, "kernel_fraction", s->macs / roof->kernel_macs, macs && !decode);
     add_number(row, "dot_gmac_per_s", roof->dot_macs / 1e9, dots);

@@ -391,6 +391,8 @@ static int chat_with(const cli_options *options, ql_model *model)
         return cli_error(ql_code_lookup(QL_E_NO_TEMPLATE)->exit_code,
                          "%s has no chat template: give one with --chat-template FILE, or continue a text with "
                          "quantllm run", options->model);
+    if (ql_model_check_template(model, &err) != QL_OK) // now, not after somebody has written a message
+        return cli_fail(&err);
     chat c = {.options = options, .model = model, .tmpl = info.chat_template, .max_length = info.max_length};
     c.interactive = cli_is_terminal(STDIN_FILENO) && cli_is_terminal(STDOUT_FILENO);
     c.session = ql_session_new(model, &err);

@@ -294,6 +294,10 @@ QL_API ql_code ql_template_render(const ql_template *tmpl, const ql_render *rend
 QL_API ql_code ql_model_render(const ql_model *model, const ql_render *render, char **text, size_t *len,
                                ql_error *err);
 
+/* Whether ql_model_render has a template to work with, and if not, its error: asked before there is a message. A template
+ * that would refuse some messages is fine here. */
+QL_API ql_code ql_model_check_template(const ql_model *model, ql_error *err);
+
 /* As ql_model_render, then to ids: text that came from a message never becomes a control token. */
 QL_API ql_code ql_model_render_ids(const ql_model *model, const ql_render *render, int32_t **ids, size_t *n_ids,
                                    ql_error *err);

@@ -379,17 +379,23 @@ const ql_tokenizer *ql_model_tokenizer(const ql_model *model) { return model->to
 
 // ---- chat ----
 
-static ql_code render(const ql_model *m, const ql_render *request, ql_buf *text, ql_buf *origin, ql_error *err)
+ql_code ql_model_check_template(const ql_model *model, ql_error *err)
 {
-    if (m->tmpl)
-        return ql_template_render_chat(m->tmpl, request, text, origin, err);
-    if (!m->template_source)
+    if (model->tmpl)
+        return QL_OK;
+    if (!model->template_source)
         return ql_fail(err, QL_E_NO_TEMPLATE,
                        "this model has no chat template: give one with turbo(chat_template=...) or --chat-template "
                        "FILE, or continue text with generate");
     if (err)
-        *err = m->template_error;
-    return m->template_error.code;
+        *err = model->template_error;
+    return model->template_error.code;
+}
+
+static ql_code render(const ql_model *m, const ql_render *request, ql_buf *text, ql_buf *origin, ql_error *err)
+{
+    QL_TRY(ql_model_check_template(m, err));
+    return ql_template_render_chat(m->tmpl, request, text, origin, err);
 }
 
 ql_code ql_model_render(const ql_model *model, const ql_render *request, char **text, size_t *len, ql_error *err)

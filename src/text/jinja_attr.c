@@ -201,7 +201,7 @@ static bool number_attr(ql_jval v, const ql_jstr *name, ql_jval *out)
 {
     bool real = v.type == QL_J_FLOAT;
     if (ql_j_str_is(name, "real") || (!real && ql_j_str_is(name, "numerator")))
-        *out = v;
+        *out = v.type == QL_J_BOOL ? ql_j_int(v.u.b) : v;
     else if (ql_j_str_is(name, "imag"))
         *out = real ? ql_j_float(0.0) : ql_j_int(0);
     else if (!real && ql_j_str_is(name, "denominator"))

@@ -154,8 +154,10 @@ static ql_jstr *format_int(ql_jinja *j, const spec *p, int64_t i, bool input)
     if (p->type == 'c') {
         if (i < 0 || i > 0x10ffff || (i >= 0xd800 && i < 0xe000))
             ql_j_raise(j, "%%c arg not in range(0x110000)");
+        if (p->sign != '-' || p->group || p->alternate)
+            ql_j_raise(j, "Sign, separators and '#' are not allowed with 'c'");
         return align_text(j, p, ql_j_str(j, text, (size_t)ql_utf8_encode((uint32_t)i, text), input),
-                          p->align ? p->align : '<');
+                          p->align ? p->align : '>');
     }
     unsigned base = p->type == 'b' ? 2 : p->type == 'o' ? 8 : (p->type | 32) == 'x' ? 16 : 10;
     if (p->group == ',' && base != 10)
@@ -178,7 +180,7 @@ static void general_with_point(double x, int precision, char *out, size_t size)
     snprintf(out, size, "%.*e", precision - 1, x);
     char *e = strchr(out, 'e');
     int exponent = atoi(e + 1);
-    bool exponential = exponent < -4 || exponent >= (precision > 1 ? precision - 1 : precision);
+    bool exponential = exponent < -4 || exponent >= precision - 1;
     if (!exponential)
         snprintf(out, size, "%.*f", precision - 1 - exponent > 1 ? precision - 1 - exponent : 1, x);
     char tail[16] = "";

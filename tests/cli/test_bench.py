@@ -95,7 +95,7 @@ def test_batch_out_of_range(command, tiny, value, words):
 
 
 def test_csv_has_the_same_columns(command, tiny):
-    result = command("bench", tiny, "-p", "4", "-n", "3", "-r", "1", "-t", "1", "-q", "-o", "csv")
+    result = command("bench", tiny, "-p", "4", "-n", "3", "-r", "1", "-t", "1", "--fast", "-q", "-o", "csv")
     assert result.returncode == 0
     rows = list(csv.reader(io.StringIO(result.stdout.decode())))
     assert rows[0] == FIELDS and len(rows) == 3
@@ -117,7 +117,7 @@ def test_md(command, tiny):
 
 @pytest.mark.slow  # 10,000 tokens
 def test_md_is_straight_with_wide_cells(command, tiny):
-    text = command("bench", tiny, "-p", "1000", "-n", "0", "-d", "0,10000", "-r", "1", "-q").stdout.decode()
+    text = command("bench", tiny, "-p", "1000", "-n", "0", "-d", "0,10000", "-r", "1", "--fast", "-q").stdout.decode()
     lines = [line for line in text.splitlines() if line.startswith("|")]
     assert len(lines) == 4 and "pp1000 @ d10000 |" in text
     assert len({len(line) for line in lines}) == 1
@@ -125,5 +125,13 @@ def test_md_is_straight_with_wide_cells(command, tiny):
 
 
 def test_one_kind_of_test_alone(command, tiny):
-    rows = json.loads(command("bench", tiny, "-p", "0", "-n", "2", "-r", "1", "-q", "-o", "json").stdout)
+    rows = json.loads(command("bench", tiny, "-p", "0", "-n", "2", "-r", "1", "--fast", "-q", "-o", "json").stdout)
     assert [(row["n_prompt"], row["n_gen"]) for row in rows] == [(0, 2)]
+
+
+def test_fast_measures_no_bandwidth(command, tiny):
+    options = ["-p", "0", "-n", "2", "-r", "1", "--fast", "-q"]
+    (row,) = json.loads(command("bench", tiny, *options, "-o", "json").stdout)
+    assert all(row[k] is None for k in ("read_bandwidth_gb_s", "bandwidth_fraction", "weight_mapping", "gmac_per_s", "roofline_bound"))
+    assert row["gb_per_s"] > 0
+    assert "memory reads" not in command("bench", tiny, *options).stdout.decode()

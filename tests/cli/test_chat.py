@@ -444,6 +444,22 @@ def test_a_template_that_refuses(command, tiny, tmp_path):
     assert line
 
 
+@pytest.mark.parametrize("name,source,words", [
+    ("syntax", "{% for m in %}", "chat_template:1:"), ("recursion", "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "call depth 128"),
+    ("steps", "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}", "step"),
+])
+def test_a_bad_template_is_told_before_the_first_message(command, make_tiny, tmp_path, name, source, words):
+    """Of the model's file: a text can still be continued with it, a chat can not begin."""
+    path = tmp_path / "bad.jinja"
+    path.write_text(source)
+    model = make_tiny(f"bad-{name}.gguf", "--template", path)
+    assert words in error_line(command("chat", model, *SHORT), 65)  # the input is empty
+    with Terminal(command.argv("chat", model, *SHORT)) as screen:
+        assert screen.wait() == 65
+    assert b"error: " in screen.seen and PROMPT not in screen.seen
+    assert command("run", model, "Hello", *SHORT).returncode == 0
+
+
 @pytest.fixture(scope="session")
 def thinking(tmp_path_factory):
     """A template whose prompt opens reasoning, which the tiny model never closes."""

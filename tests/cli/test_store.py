@@ -112,7 +112,7 @@ def test_show(stored, repo, files):
     assert {f["name"]: f["bytes"] for f in seen["hub"]["files"]} == {name: len(data) for name, data in files.items()}
     assert seen["info"]["architecture"] == "llama" and seen["info"]["context_length"] == 256
     assert [p["quantization"] for p in seen["packed"]] == ["Q8_0"]
-    bench = json.loads(stored("bench", NAME, "-p", "1", "-n", "0", "-r", "1", "-o", "json").stdout)[0]
+    bench = json.loads(stored("bench", NAME, "-p", "1", "-n", "0", "-r", "1", "--fast", "-o", "json").stdout)[0]
     assert seen["info"]["parameters"] == bench["model_n_params"] and seen["info"]["weight_bytes"] > 78_336
 
 

@@ -542,6 +542,85 @@ name|map
 $x
 1 & 2
 name ? 1
+n.real ~ n.imag ~ n.numerator ~ n.denominator
+yes.real ~ yes.imag ~ yes.denominator
+f.real ~ f.imag
+f.numerator is defined
+n.nosuch is defined
+range(2, 9, 3).start ~ range(2, 9, 3).stop ~ range(2, 9, 3).step
+range(2).nosuch is defined
+range(1, 9, 3) == range(1, 8, 3)
+range(0) == range(5, 5)
+range(3) == range(4)
+range(1, 2) == range(1, 2, 7)
+range(0, 4, 2) == range(0, 3, 1)
+d.keys() == d.keys()
+{'a': 1, 'b': 2}.keys() == {'b': 0, 'a': 0}.keys()
+{'a': 1}.keys() == {'a': 1, 'b': 2}.keys()
+{'a': 1}.keys() == {'b': 1}.keys()
+{'a': 1}.items() == {'a': 1}.items()
+{'a': 1}.items() == {'a': 2}.items()
+{'a': 1}.values() == {'a': 1}.values()
+{'a': 1} == {'a': 1}
+{'a': 1} == {'a': 2}
+{'a': 1} == {'b': 1}
+{'a': 1} == {'a': 1, 'b': 2}
+'a' in {'a': 1}.keys()
+('a', 1) in {'a': 1}.items()
+('a', 2) in {'a': 1}.items()
+'a' in {'a': 1}.items()
+1 in {'a': 1}.values()
+4 in range(1, 9, 3)
+5 in range(1, 9, 3)
+9 in range(9, 1, -3)
+1 in range(9, 1, -3)
+'World'.startswith(('x', 'Wo'))
+'World'.startswith(('x', 'y'))
+'World'.endswith(('x', 'ld'))
+'World'.startswith('W', 9)
+'World'.startswith('', 9)
+'World'.endswith('', 9)
+'World'.count('')
+'World'.count('', 9)
+'World'.count('', 2)
+'World'.removeprefix('Wo')
+'World'.removeprefix('x')
+'World'.removesuffix('ld')
+'World'.removesuffix('x')
+'World'.removesuffix(1)
+'World'.replace('', '-')
+'World'.replace('', '-', 2)
+'é中'.replace('', '.')
+d|tojson(separators=(', ', '='))
+d|tojson(separators=[',', ':'])
+d|tojson(indent=none)
+nums|tojson(indent=-1)
+users|groupby('age', default=0)|map(attribute='grouper')|list
+users|groupby('age', default=0)|map(attribute='list')|map('length')|list
+(1, 2).grouper is defined
+'{:,}'.format(1234567)
+'{:_}'.format(-1234567)
+'{:012,}'.format(1234567)
+'{:_x}'.format(1234567890)
+'{:#x}|{:#b}|{:#o}|{:X}'.format(255, 5, 8, 255)
+'{:c}|{:5c}|{:>5c}'.format(65, 66, 233)
+'{:c}'.format(-1)
+'{:.2d}'.format(3)
+'{:,x}'.format(3)
+'{:+}|{: }|{:-}'.format(1, 2, 3)
+'{:*=+8}|{:=8}|{:08}'.format(5, -5, -5)
+'{:.0}|{:.1}|{:.3}|{:.9}'.format(1.5, 123.456, 123456.0, 0.1)
+'{:.2}|{:.3}|{:.4}'.format(1e-7, 1e20, 100.0)
+'{:e}|{:.0e}|{:E}'.format(12345.678, 12345.678, 12345.678)
+'{:g}|{:G}|{:.3g}|{:n}'.format(1e-7, 1e20, 1234.5, 12.5)
+'{:%}|{:.1%}'.format(0.256, 0.256)
+'{:f}|{:F}|{:e}|{:G}|{:.2}'.format(floats[9] * 10, floats[9] * -10, floats[9] * 0 / floats[9], floats[9] * 10 - floats[9] * 10, floats[9] * 10)
+'{:+c}'.format(65)
+'{:,c}'.format(65)
+'{:#c}'.format(65)
+'{:.1}|{:.1}|{:.1}|{:.2}|{:.2}'.format(1.0, 0.5, 9.96, 9.96, 99.6)
+'{:<3c}|{:^3c}|{:03c}'.format(65, 66, 67)
+'{:,.2f}|{:015,.2f}'.format(1234567.891, 1234567.891)
 """.strip("\n").split("\n")
 
 TEMPLATES = [
@@ -637,6 +716,9 @@ TEMPLATES = [
     "{% block a %}x{{ name }}{% endblock %}", "{% block a %}x{% endblock a %}", "{% block a %}{% endblock %}{% block a %}{% endblock %}", "{% set q = 1 %}{% block a %}{{ q }}{% set q = 2 %}{{ q }}{% endblock %}{{ q }}",
     "{% for i in [1] %}{% block a %}{{ i }}{% endblock %}{% endfor %}", "{% block a %}x{% endblock %}{{ self.a() }}", "{{ self.b }}", "{{ self.b() }}", "{% macro m() %}M{% endmacro %}{% block a %}{{ m() }}{% endblock %}",
     "{% include 'x' %}", "{% import 'x' as y %}", "{% from 'x' import y %}", "{% extends 'x' %}", "{% if no %}{% include 'x' %}{% endif %}ok", "{% do nums.append(1) %}",
+    "{% set c = cycler('a', 'b') %}{{ c.pos }}{{ c.items }}{{ c.next() }}{{ c.pos }}{{ c.nosuch is defined }}", "{{ joiner('; ').sep }}{% set j = joiner() %}{{ j.used }}{{ j() }}{{ j.used }}{{ j.sep }}{{ j.nosuch is defined }}",
+    "{% macro m(a, b=1) %}{{ kwargs }}{{ varargs }}{% endmacro %}{{ m.name }}{{ m.arguments }}{{ m.catch_kwargs }}{{ m.catch_varargs }}{{ m.caller }}{{ m.nosuch is defined }}",
+    "{% macro m() %}{{ caller() }}{% endmacro %}{{ m.arguments }}{{ m.catch_kwargs }}{{ m.catch_varargs }}{{ m.caller }}", "{% macro m() %}{{ caller.name }}{{ caller.arguments }}{% endmacro %}{% call(u) m() %}{{ u }}{% endcall %}",
     "{% set c = cycler('a', 'b') %}{{ c.next() }}{{ c.next() }}{{ c.next() }}{{ c.current }}{{ c.reset() }}{{ c.current }}", "{% set j = joiner(', ') %}{{ j() }}{{ j() }}{{ j() }}", "{% set j = joiner() %}{{ j() }}a{{ j() }}b",
     "{% set g = nums|map('string') %}{{ g|join }}{{ g|join }}", "{% set g = nums|select('odd') %}{% for i in g %}{{ i }}{% endfor %}{{ g|list }}", "{% set g = nums|reverse %}{{ g|first }}{{ g|list }}",
     "{% set x = users|map('nosuch') %}ok", "{% set x = 5|batch(2) %}ok", "{% set x = missing|map('upper') %}{{ x|list }}", "{% if nums|map('upper') %}t{% endif %}", "{% if (nil|select)|list %}t{% else %}f{% endif %}",

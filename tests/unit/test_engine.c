@@ -345,6 +345,8 @@ static void bad_templates_leave_a_model(void **state)
         char *text;
         size_t len, n;
         int32_t *ids;
+        assert_int_equal(ql_model_check_template(model, &err), QL_E_TEMPLATE);
+        assert_non_null(strstr(err.message, wrong[i][1]));
         assert_int_equal(ql_model_render(model, &render, &text, &len, &err), QL_E_TEMPLATE);
         assert_non_null(strstr(err.message, wrong[i][1]));
         assert_int_equal(ql_model_render_ids(model, &render, &ids, &n, &err), QL_E_TEMPLATE);
