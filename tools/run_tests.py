@@ -34,7 +34,7 @@ SANITIZED = ["-m", "not model and not slow", "--ignore=tests/python/test_tokeniz
 # kernel, unrolled) calls its checks instead of holding thousands of them, and its structs of lanes stay in memory: half the
 # time again for the kernels, which run as fast.
 SANITIZED_BUILD = ["--prefix=/usr", "-Dtests=true", "-Dpython=true", "-Dbuildtype=debug", "-Doptimization=1",
-                   "-Dc_args=-g1,-fno-tree-sra,--param=asan-instrumentation-with-call-threshold=30",
+                   "-Dc_args=-g1 -fno-tree-sra --param=asan-instrumentation-with-call-threshold=30",
                    "-Db_sanitize=address,undefined", "-Db_lundef=false"]
 ASAN = {"ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0:exitcode=99", "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1"}
 

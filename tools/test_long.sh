@@ -52,7 +52,7 @@ step "tokenizers: 100,000 strings a family" env QL_TOKENIZER_STRINGS=100000 pyth
 sanitized() {
     wanted "$3" || wanted "$4" || return 0
     [ -f "$1/build.ninja" ] || meson setup "$1" --prefix=/usr -Dtests=true -Dpython=true -Dbuildtype=debug -Doptimization=1 \
-        -Dc_args=-g1,-fno-tree-sra,--param=asan-instrumentation-with-call-threshold=30 -Db_sanitize="$2" -Db_lundef=false >/dev/null
+        -Dc_args="-g1 -fno-tree-sra --param=asan-instrumentation-with-call-threshold=30" -Db_sanitize="$2" -Db_lundef=false >/dev/null
     ninja -C "$1" >/dev/null
     meson install -C "$1" --quiet --no-rebuild --destdir root
 }

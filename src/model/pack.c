@@ -4,7 +4,11 @@
 //
 // A matrix is done in segments of at most SEGMENT_BYTES of source; after each the source's pages are given back, so that
 // memory holds the packed weights and one segment.
+//
+// A row is looked at for NaN and infinities while it is in the cache anyway. It is told, not refused: a broken row of a token
+// that nobody uses does no harm, and what computes with one ends in QL_E_NUMERIC.
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,6 +16,7 @@
 #include "base/fpmode.h"
 #include "model/bind.h"
 #include "model/mix.h"
+#include "tensor/finite.h"
 
 enum { SEGMENT_BYTES = 32 << 20 };
 
@@ -23,6 +28,7 @@ typedef struct job {
     const ql_kernels *kernels;
     bool same_type;          // rows go into panels as they are
     atomic_size_t next;      // panel to take
+    atomic_size_t broken;    // the first row that is not finite; SIZE_MAX: none
     uint8_t *scratch;        // [n_workers][scratch_bytes]
     size_t scratch_bytes;
 } job;
@@ -63,7 +69,24 @@ static void read_row(const ql_rows *rows, uint64_t r, size_t n, float *out)
         source_info(rows)->decode(row_at(rows, r), out, n);
 }
 
-static void pack_panel(const job *j, size_t panel, uint8_t *scratch)
+static void note_broken(job *j, size_t row)
+{
+    size_t least = atomic_load(&j->broken);
+    while (row < least && !atomic_compare_exchange_weak(&j->broken, &least, row))
+        ;
+}
+
+// Packs n rows of the matrix's type; first: the first one's number in the matrix.
+static void pack_rows(job *j, const uint8_t *rows, size_t row_bytes, size_t first, int n, uint8_t *dst)
+{
+    const ql_matrix *m = j->bound->matrix;
+    for (int r = 0; r < n; r++)
+        if (!ql_row_is_finite(m->dtype, rows + (size_t)r * row_bytes, m->n_cols))
+            note_broken(j, first + (size_t)r);
+    ql_panel_pack(m->dtype, rows, row_bytes, n, m->n_cols, dst);
+}
+
+static void pack_panel(job *j, size_t panel, uint8_t *scratch)
 {
     const ql_matrix *m = j->bound->matrix;
     const ql_rows *rows = &j->bound->rows;
@@ -73,7 +96,7 @@ static void pack_panel(const job *j, size_t panel, uint8_t *scratch)
     uint8_t *dst = j->panels + panel * m->panel_bytes;
     bool side_by_side = tensor_row(rows, first + (size_t)n - 1) == tensor_row(rows, first) + (size_t)n - 1;
     if (j->same_type && !rows->transposed && side_by_side) {
-        ql_panel_pack(m->dtype, row_at(rows, first), row_bytes, n, m->n_cols, dst);
+        pack_rows(j, row_at(rows, first), row_bytes, first, n, dst);
         return;
     }
     float *values = (float *)(void *)scratch;
@@ -90,7 +113,7 @@ static void pack_panel(const job *j, size_t panel, uint8_t *scratch)
         else
             info->encode(values, row, m->n_cols);
     }
-    ql_panel_pack(m->dtype, blocks, row_bytes, n, m->n_cols, dst);
+    pack_rows(j, blocks, row_bytes, first, n, dst);
 }
 
 static void work(void *arg, int worker)
@@ -129,15 +152,34 @@ static size_t source_panel_bytes(const ql_bound *b)
 
 typedef struct tally {
     const ql_pack_options *options;
-    uint64_t total, done; // bytes of packed weights
+    uint64_t total, done;     // bytes of packed weights
+    size_t n_broken;          // tensors with values that are not finite
+    char broken[96];          // name of the first, and where
 } tally;
+
+// One line, however many there are.
+static void say_broken(const tally *sum)
+{
+    if (sum->n_broken)
+        ql_log_line(&sum->options->log, "%zu tensor%s NaN or infinite values: %s%s; quantllm verify shows all", sum->n_broken,
+                    sum->n_broken == 1 ? " has" : "s have", sum->broken, sum->n_broken > 1 ? ", ..." : "");
+}
+
+static void look_at_vectors(const ql_binding *binding, tally *sum)
+{
+    for (size_t i = 0; i < binding->n_vectors; i++) {
+        const ql_bound_vector *v = &binding->vectors[i];
+        if (!ql_all_finite(v->values, v->n) && sum->n_broken++ == 0)
+            snprintf(sum->broken, sizeof sum->broken, "%s", v->name);
+    }
+}
 
 static void pack_matrix(const ql_bound *b, uint8_t *panels, uint8_t *scratch, size_t scratch_bytes, tally *sum)
 {
     const ql_pack_options *o = sum->options;
     const ql_matrix *m = b->matrix;
     job j = {.bound = b, .panels = panels, .kernels = o->kernels, .scratch = scratch, .scratch_bytes = scratch_bytes,
-             .same_type = b->rows.tensor->dtype == m->dtype};
+             .same_type = b->rows.tensor->dtype == m->dtype, .broken = SIZE_MAX};
     size_t step = SEGMENT_BYTES / source_panel_bytes(b) + 1, n_panels = ql_n_panels(m);
     for (size_t panel = 0; panel < n_panels; panel += step) {
         j.first_panel = panel;
@@ -149,6 +191,8 @@ static void pack_matrix(const ql_bound *b, uint8_t *panels, uint8_t *scratch, si
         if (o->progress)
             o->progress(o->progress_user, (float)((double)sum->done / (double)sum->total));
     }
+    if (j.broken != SIZE_MAX && sum->n_broken++ == 0)
+        snprintf(sum->broken, sizeof sum->broken, "%s, row %zu", b->name, j.broken);
 }
 
 // ---- types ----
@@ -232,6 +276,8 @@ ql_code ql_weights_pack(ql_weights *w, const ql_config *config, const ql_pack_op
         pack_matrix(b, w->panels.base + (b->matrix->panels - w->panels.base), scratch, scratch_bytes, &sum);
     }
     free(scratch);
+    look_at_vectors(w->binding, &sum);
+    say_broken(&sum);
     ql_weights_count(w, config);
     return QL_OK;
 }

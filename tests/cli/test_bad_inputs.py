@@ -2,10 +2,12 @@
 """Every bad input of the table (tests/golden/bad_inputs.py) gets its one line and status from the C library, the command and
 Python, and the process that met them all goes on."""
 import json
+import math
 import os
 import re
 import resource
 import signal
+import struct
 import subprocess
 import sys
 
@@ -102,6 +104,31 @@ def test_from_the_command(command, inputs, bad):
 
 
 # ---- what is told and does not stop ----
+
+
+@pytest.mark.parametrize("kind", ["f32", "q8_0", "q4_1"])
+@pytest.mark.parametrize("quantization", [[], ["--quantization", "Q4_0"]])
+def test_broken_numbers_are_told_at_load(command, inputs, kind, quantization):
+    """Whatever the weights become. What the first token's error is stands in the table."""
+    path = dict((b.number, p) for b, p in inputs)[f"A11-{kind}"]
+    done = command("run", path, bad_inputs.TEXT, "--no-cache", "--greedy", *quantization)
+    assert "1 tensor has NaN or infinite values: token_embd.weight, row 0; quantllm verify shows all" in done.stderr.decode()
+    assert done.returncode == 1 and b"error: no token has a logit" in done.stderr
+
+
+def test_a_norm_that_is_not_finite_is_told_at_load(command, tmp_path):
+    kvs, listed = bad_inputs.make_tiny.parts()
+    for one in listed:
+        if one.name.endswith("ffn_norm.weight"):
+            one.data = struct.pack("<f", -math.inf) + one.data[4:]
+    path = tmp_path / "model.gguf"
+    path.write_bytes(bad_inputs.make_tiny.assemble(kvs, listed))
+    said = command("run", path, "hi", "--no-cache", "--greedy", "--max-new-tokens", "1").stderr.decode()
+    assert "2 tensors have NaN or infinite values: blk.0.ffn_norm.weight, ...; quantllm verify shows all" in said
+
+
+def test_whole_numbers_are_not_told(command, good):
+    assert b"NaN" not in command("run", good, bad_inputs.TEXT, "--no-cache", "--greedy", "--max-new-tokens", "1").stderr
 
 
 def test_tensors_that_have_no_place(command, tmp_path):

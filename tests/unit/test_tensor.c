@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "base/file.h"
-#include "tensor/dtype.h"
+#include "tensor/finite.h"
 
 static uint32_t take_u32(const uint8_t **p)
 {
@@ -131,6 +131,35 @@ static void types_that_are_not_there(void **state)
         assert_null(ql_dtype_get(none[i]));
 }
 
+// Of random bytes, in which each half is broken once in 32 times: what the decoder makes of them.
+static void rows_are_finite_when_their_values_are(void **state)
+{
+    enum { N = 512, ROWS = 400 };
+    (void)state;
+    uint64_t seed = 11;
+    float values[N];
+    uint8_t row[N * 4];
+    for (uint32_t type = 0; type < QL_DTYPE_END; type++) {
+        const ql_dtype_info *info = ql_dtype_get(type);
+        if (!info || type == QL_F8_E4M3 || type == QL_F8_E5M2)
+            continue;
+        int seen[2] = {0};
+        for (int r = 0; r < ROWS; r++) {
+            for (size_t i = 0; i < sizeof row; i++)
+                row[i] = (uint8_t)((seed = seed * 6364136223846793005u + 1442695040888963407u) >> 56);
+            size_t n = info->block * (info->block == 1 ? 16 : 2);
+            info->decode(row, values, n);
+            bool finite = true;
+            for (size_t i = 0; i < n; i++)
+                finite &= isfinite(values[i]) != 0;
+            if (ql_row_is_finite((ql_dtype)type, row, n) != finite)
+                fail_msg("%s, row %d: the values are%s finite", info->name, r, finite ? "" : " not");
+            seen[finite]++;
+        }
+        assert_true(seen[false] > 0 && seen[true] > 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -138,6 +167,7 @@ int main(void)
         cmocka_unit_test(every_half),
         cmocka_unit_test(bfloat16_rounds_to_even),
         cmocka_unit_test(types_that_are_not_there),
+        cmocka_unit_test(rows_are_finite_when_their_values_are),
     };
     return cmocka_run_group_tests_name("tensor", tests, NULL, NULL);
 }
