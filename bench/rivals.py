@@ -85,6 +85,14 @@ def rivals(hf, models):
                                                          "--output_dir"])]
 
 
+def name_special_tokens(folder):
+    """CTranslate2 does not open what its converter makes of a tokenizer without BOS, EOS or UNK; none of them is used here."""
+    vocabulary, path = folder / "vocabulary.json", folder / "config.json"
+    if vocabulary.exists():
+        config, first = json.loads(path.read_text()), json.loads(vocabulary.read_text())[0]
+        path.write_text(json.dumps({key: first if value is None else value for key, value in config.items()}))
+
+
 def convert(rival, python):
     """Makes a rival's model once, without the network; what fails is told, and that rival is left out."""
     if rival.folder.exists():
@@ -98,6 +106,7 @@ def convert(rival, python):
     if run.returncode:
         print(f"{rival.name}: no model: {run.stderr.strip().splitlines()[-1]}", file=sys.stderr)
         return False
+    name_special_tokens(part)
     part.rename(rival.folder)
     return True
 
