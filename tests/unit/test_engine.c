@@ -108,6 +108,7 @@ static int32_t *test_ids(void)
     return ids;
 }
 
+// NULL when this CPU has not the level that isa names.
 static float *logits_of(const char *path, int threads, const char *isa, const char *quantization, size_t n,
                         size_t *n_vocab)
 {
@@ -118,6 +119,10 @@ static float *logits_of(const char *path, int threads, const char *isa, const ch
     ql_model_info info;
     ql_model_get_info(model, &info);
     *n_vocab = info.n_vocab;
+    if (isa && strcmp(info.isa, isa) != 0) {
+        ql_model_close(model);
+        return NULL;
+    }
     float *out = calloc(n * info.n_vocab, sizeof *out);
     ql_session *session = open_session(model);
     ql_error err = {0};
@@ -128,7 +133,7 @@ static float *logits_of(const char *path, int threads, const char *isa, const ch
     return out;
 }
 
-// Over three attention chunks, in blocks of int8 and in f32.
+// Over three attention chunks, in blocks and in f32. F32 made from blocks is multiplied as any other: q8_0 stands for both.
 static void same_bits_for_threads_and_levels(void **state)
 {
     (void)state;
@@ -140,11 +145,13 @@ static void same_bits_for_threads_and_levels(void **state)
         size_t n_vocab;
         snprintf(arguments, sizeof arguments, "--dtype %s --context 640", dtypes[d]);
         const char *path = tiny_make(arguments);
-        for (int f32 = 0; f32 < 2; f32++) {
+        for (int f32 = 0; f32 < (d == 0 ? 1 : 2); f32++) {
             float *first = logits_of(path, 1, NULL, f32 ? "F32" : NULL, N_IDS, &n_vocab);
             for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
                 float *other = logits_of(path, ways[i].threads, ways[i].isa, f32 ? "F32" : NULL, N_IDS, &n_vocab);
-                assert_memory_equal(first, other, N_IDS * n_vocab * sizeof *first);
+                if (other)
+                    assert_memory_equal(first, other, N_IDS * n_vocab * sizeof *first);
+                assert_true(other || ways[i].isa);
                 free(other);
             }
             assert_true(first[0] != first[1]);
