@@ -43,12 +43,12 @@ static void read_shares(void *arg, int worker)
     atomic_fetch_add(&r->sum, total);
 }
 
-static double best_pass(ql_pool *pool, reading *r)
+double ql_best_seconds(ql_pool *pool, ql_job *job, void *arg, int passes)
 {
     double best = 0;
-    for (int pass = 0; pass < PASSES; pass++) {
+    for (int pass = 0; pass < passes; pass++) {
         double start = ql_clock();
-        ql_pool_run(pool, r->n_workers, read_shares, r);
+        ql_pool_run(pool, ql_pool_size(pool), job, arg);
         double seconds = ql_clock() - start;
         if (pass == 0 || seconds < best)
             best = seconds;
@@ -56,16 +56,28 @@ static double best_pass(ql_pool *pool, reading *r)
     return best;
 }
 
-double ql_measure_reads(const ql_area *areas, size_t n, int threads)
+static double reads_per_second(ql_pool *pool, const ql_area *areas, size_t n)
 {
-    reading r = {.areas = areas, .n_areas = n, .n_workers = threads < 1 ? 1 : threads > 256 ? 256 : threads};
+    reading r = {.areas = areas, .n_areas = n, .n_workers = ql_pool_size(pool)};
     double bytes = 0;
     for (size_t a = 0; a < n; a++)
         bytes += (double)share(&r, &areas[a]) * (double)r.n_workers * STRIDE;
-    ql_pool *pool = NULL;
-    double best = bytes > 0 && ql_pool_new(&pool, r.n_workers, NULL) == QL_OK ? best_pass(pool, &r) : 0;
-    ql_pool_free(pool);
+    double best = bytes > 0 ? ql_best_seconds(pool, read_shares, &r, PASSES) : 0;
     return best > 0 ? bytes / best : 0;
+}
+
+static ql_pool *new_pool(int threads)
+{
+    ql_pool *pool = NULL;
+    return ql_pool_new(&pool, threads < 1 ? 1 : threads > 256 ? 256 : threads, NULL) == QL_OK ? pool : NULL;
+}
+
+double ql_measure_reads(const ql_area *areas, size_t n, int threads)
+{
+    ql_pool *pool = new_pool(threads);
+    double speed = pool ? reads_per_second(pool, areas, n) : 0;
+    ql_pool_free(pool);
+    return speed;
 }
 
 // Four times the last cache, at least 512 MB; where memory is short a smaller sample beats swapping.
@@ -91,18 +103,18 @@ static void fill(void *arg, int worker)
 
 double ql_measure_bandwidth(int threads)
 {
-    int n = threads < 1 ? 1 : threads > 256 ? 256 : threads;
     size_t bytes = buffer_bytes();
     void *data = bytes ? mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) : MAP_FAILED;
     if (data == MAP_FAILED)
         return 0;
     madvise(data, bytes, MADV_HUGEPAGE);
     ql_area all = {data, bytes};
-    ql_pool *pool = NULL;
+    ql_pool *pool = new_pool(threads);
     double speed = 0;
-    if (ql_pool_new(&pool, n, NULL) == QL_OK) { // each thread touches first what it reads: on its own node
+    if (pool) { // each thread touches first what it reads: on its own node
+        int n = ql_pool_size(pool);
         ql_pool_run(pool, n, fill, &(reading){.areas = &all, .n_areas = 1, .n_workers = n});
-        speed = ql_measure_reads(&all, 1, n);
+        speed = reads_per_second(pool, &all, 1);
     }
     ql_pool_free(pool);
     munmap(data, bytes);

@@ -5,6 +5,7 @@
 #define QL_BASE_MACHINE_H
 
 #include "base/error.h"
+#include "base/pool.h"
 
 typedef struct ql_cores {
     int online;    // CPUs (threads of cores) that run
@@ -37,6 +38,9 @@ int ql_read_numbers(const char *folder, const char *name, uint64_t *numbers, int
 
 // Bytes that are left where a folder is or will be: of the nearest one above it that is there. False, and 0: not known.
 bool ql_disk_free(const char *folder, uint64_t *bytes);
+
+// Seconds of the best of so many passes of a job on all workers of a pool: noise only slows.
+double ql_best_seconds(ql_pool *pool, ql_job *job, void *arg, int passes);
 
 typedef struct ql_area {
     const void *data; // aligned to 8

@@ -110,22 +110,13 @@ static void burst(void *arg, int worker)
 // Seconds of the best pass of n_runs on all workers, with as many as take 10 ms.
 static double best_of(ql_pool *pool, ql_job *job, product *p)
 {
-    int n = ql_pool_size(pool);
-    double best = 0;
     for (p->n_runs = 1; p->n_runs < 1 << 20; p->n_runs *= 2) {
         double start = ql_clock();
         job(p, 0);
         if (ql_clock() - start > 0.005)
             break;
     }
-    for (int pass = 0; pass < PASSES; pass++) {
-        double start = ql_clock();
-        ql_pool_run(pool, n, job, p);
-        double seconds = ql_clock() - start;
-        if (pass == 0 || seconds < best)
-            best = seconds;
-    }
-    return best;
+    return ql_best_seconds(pool, job, p, PASSES);
 }
 
 // Multiply-adds per second of the kernel of one type.
