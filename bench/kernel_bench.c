@@ -23,11 +23,11 @@ static double now(void)
 }
 
 // GMAC/s of one core that does nothing but dot products; 0 for scalar.
-static double dot_peak(const ql_kernels *kernels)
+static double dot_peak(const ql_kernels *kernels, ql_act act)
 {
     double best = 0;
     for (int run = 0; run < 200; run++) {
-        double start = now(), macs = (double)ql_dot_burst(kernels);
+        double start = now(), macs = (double)ql_dot_burst(kernels, act);
         double rate = macs / (now() - start) / 1e9;
         best = rate > best ? rate : best;
     }
@@ -105,7 +105,7 @@ static void *memory(size_t bytes)
 // Seconds of a product of this shape; *bytes: of the weights.
 static double time_shape(job j, size_t *bytes)
 {
-    ql_act act = ql_act_of(j.dtype);
+    ql_act act = j.kernels->act[j.dtype];
     *bytes = j.n_rows * ql_row_bytes(ql_dtype_get(j.dtype), j.n_cols);
     uint8_t *panels = memory(*bytes);
     void *acts = memory((j.n_tokens + 3) / 4 * ql_act_quad_bytes(act, j.n_cols));
@@ -121,13 +121,14 @@ static double time_shape(job j, size_t *bytes)
 }
 
 static void bench_type(const ql_kernels *kernels, ql_dtype dtype, size_t n_tokens, size_t n_decode, int max_threads,
-                       double peak)
+                       const double *peaks)
 {
     static const size_t shapes[][2] = {{576, 768}, {1536, 768}, {768, 1536}}; // rows, columns: K-quants need 256 k
     job j = {.kernels = kernels, .dtype = dtype, .n_tokens = n_tokens};
     j.seconds = strcmp(kernels->name, "scalar") == 0 ? 0.01 : 0.15;
     printf("%-7s %-7s", kernels->name, ql_dtype_get(dtype)->name);
     size_t bytes;
+    double peak = peaks[kernels->act[dtype]];
     for (int n = 1; n <= max_threads; n++)
         for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
             j.n_threads = n, j.n_rows = shapes[s][0], j.n_cols = shapes[s][1];
@@ -177,12 +178,15 @@ int main(int argc, char **argv)
         const ql_kernels *kernels = ql_kernels_get(levels[i]);
         if (strcmp(kernels->name, levels[i]) != 0 || (level && strcmp(level, levels[i]) != 0))
             continue;
-        double peak = dot_peak(kernels);
-        if (peak > 0)
-            printf("%-7s dot products alone: %.1f GMAC/s a core\n", kernels->name, peak);
+        double peaks[QL_ACT_COUNT] = {0};
+        for (int act = 0; act < QL_ACT_COUNT; act++)
+            peaks[act] = dot_peak(kernels, (ql_act)act);
+        if (peaks[QL_ACT_PAIRS] > 0)
+            printf("%-7s products alone, GMAC/s a core: of 16 bits %.1f, of 8 bits %.1f\n", kernels->name, peaks[QL_ACT_PAIRS],
+                   peaks[QL_ACT_BYTES]);
         for (uint32_t d = 0; d < QL_DTYPE_END; d++)
             if (ql_dtype_get(d) && (strcmp(type, "all") == 0 || strcasecmp(type, ql_dtype_get(d)->name) == 0))
-                bench_type(kernels, (ql_dtype)d, n_tokens, n_decode, max_threads, peak);
+                bench_type(kernels, (ql_dtype)d, n_tokens, n_decode, max_threads, peaks);
         if (strcmp(type, "all") == 0)
             bench_quantize(kernels);
     }

@@ -192,7 +192,7 @@ typedef struct ql_roof {
     bool from_file;       /* weights are mapped from a file, else they are anonymous memory */
     double kernel_macs;   /* multiply-adds: the matrix kernels of the layers' types on operands in the caches, the bound of
                              prompts; types in the proportion in which the model has them */
-    double dot_macs;      /* multiply-adds: the instructions of the kernels' dot products alone; 0 for scalar */
+    double dot_macs;      /* the instructions of the kernels' products alone; 0 for scalar and float weights */
     uint64_t layer_macs;  /* multiply-adds with weights for each token, but for the output matrix */
     uint64_t output_macs; /* of the output matrix, for each token whose logits are asked for */
 } ql_roof;

@@ -104,7 +104,7 @@ static void burst(void *arg, int worker)
     (void)worker;
     const product *p = arg;
     for (int i = 0; i < p->n_runs; i++)
-        ql_dot_burst(p->kernels);
+        ql_dot_burst(p->kernels, p->kernels->act[p->dtype]);
 }
 
 // Seconds of the best pass of n_runs on all workers, with as many as take 10 ms.
@@ -123,7 +123,7 @@ static double best_of(ql_pool *pool, ql_job *job, product *p)
 static double kernel_rate(ql_pool *pool, product *p, uint8_t *panels, void *acts)
 {
     float x[COLS];
-    ql_act act = ql_act_of(p->dtype);
+    ql_act act = p->kernels->act[p->dtype];
     memset(panels, 0x11, ROWS * ql_row_bytes(ql_dtype_get(p->dtype), COLS)); // 0x1111 is 0.0006 as f16: an ordinary scale
     for (int k = 0; k < COLS; k++)
         x[k] = (float)(k % 37 - 18) / 18;
@@ -133,10 +133,17 @@ static double kernel_rate(ql_pool *pool, product *p, uint8_t *panels, void *acts
     return (double)ROWS * COLS * TOKENS * p->n_runs * ql_pool_size(pool) / seconds;
 }
 
-// The rate at which the layers' matrices could be multiplied: each type's share at its own.
+// Multiply-adds per second of the bare instructions that this kernel uses; 0: not measured.
+static double burst_rate(ql_pool *pool, product *p)
+{
+    size_t of_burst = ql_dot_burst(p->kernels, p->kernels->act[p->dtype]);
+    return of_burst ? (double)of_burst * ql_pool_size(pool) / (best_of(pool, burst, p) / p->n_runs) : 0;
+}
+
+// The rates at which the layers' matrices could be multiplied: each type's share at its own.
 static ql_code measure_macs(const ql_model *m, ql_pool *pool, ql_roof *roof, ql_error *err)
 {
-    double macs[QL_DTYPE_END] = {0}, seconds = 0;
+    double macs[QL_DTYPE_END] = {0}, seconds = 0, dot_seconds = 0;
     size_t act_bytes = 0, y_bytes = (size_t)ql_pool_size(pool) * sizeof(float[TOKENS * ROWS]);
     for (int a = 0; a < QL_ACT_COUNT; a++) {
         size_t bytes = TOKENS / QL_QUAD_ROWS * ql_act_quad_bytes((ql_act)a, COLS);
@@ -156,14 +163,11 @@ static ql_code measure_macs(const ql_model *m, ql_pool *pool, ql_roof *roof, ql_
         p.dtype = (ql_dtype)d;
         roof->layer_macs += (uint64_t)macs[d];
         seconds += macs[d] / kernel_rate(pool, &p, panels, acts);
+        dot_seconds += macs[d] / burst_rate(pool, &p); // infinite: not known
     }
     roof->output_macs = (uint64_t)macs_of(&m->weights.output);
     roof->kernel_macs = (double)roof->layer_macs / seconds;
-    size_t of_burst = ql_dot_burst(m->kernels);
-    if (of_burst) {
-        double best = best_of(pool, burst, &p);
-        roof->dot_macs = (double)of_burst * p.n_runs * ql_pool_size(pool) / best;
-    }
+    roof->dot_macs = (double)roof->layer_macs / dot_seconds;
     ql_arena_free(&arena);
     return QL_OK;
 }

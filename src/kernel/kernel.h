@@ -24,12 +24,12 @@ enum {
 
 // How the activations that meet a weight type are stored.
 typedef enum ql_act {
-    QL_ACT_F32,  // f32, for F32, F16 and BF16 weights
-    QL_ACT_Q16,  // int16, a scale for each 32, for quantized weights
+    QL_ACT_F32,   // f32, for F32, F16 and BF16 weights
+    QL_ACT_PAIRS, // int16, a scale for each 32, for quantized weights: two of them to a product of 16 bits
+    QL_ACT_BYTES, // the same numbers as int8, with a second one where that is not enough: for products of 8 bits
     QL_ACT_COUNT
 } ql_act;
 
-ql_act ql_act_of(ql_dtype dtype);
 size_t ql_act_quad_bytes(ql_act act, size_t n_cols); // of one quad of 4 rows
 
 // Packs n_rows <= 16 rows of a matrix (row-major blocks, as in a file, row_bytes apart) into one panel; missing rows are
@@ -72,15 +72,17 @@ typedef struct ql_kernels {
     const char *name; // "scalar", "avx2", "avx512"
 
     // y[t * ldy + 16 p + r] = dot(weight row 16 p + r, activation row t), for t < n_tokens and p_begin <= p < p_end.
-    // panels: the matrix's first panel; acts: quads of the dtype's ql_act. n_cols a multiple of the dtype's block.
+    // panels: the matrix's first panel; acts: quads of the form act[dtype]. n_cols a multiple of the dtype's block.
+    ql_act act[QL_DTYPE_END];
     void (*matmul[QL_DTYPE_END])(const uint8_t *panels, size_t n_cols, const void *acts, size_t n_tokens, float *y,
                                  size_t ldy, size_t p_begin, size_t p_end);
 
     // Quantizes n weights, a multiple of the block, as the tensor room's encode does. NULL: that one is to be used.
     void (*encode[QL_DTYPE_END])(const float *in, void *blocks, size_t n);
 
-    // Stores x [n_cols] as row `row` (0..) of the quads at acts. Q16: per block, amax = max |x|, d = amax / 16383,
-    // q = round to nearest even(x * (16383 / amax)), 0 when amax is 0.
+    // Stores x [n_cols] as row `row` (0..) of the quads at acts. PAIRS, BYTES: per block of 32, amax = max |x|, d = amax / n,
+    // q = round to nearest even(x * (n / amax)), 0 when amax is 0; n is 127 where amax is at most four times the root mean
+    // square of the row. Beyond that rounding would stand out: there it is 16255.
     void (*act_write[QL_ACT_COUNT])(const float *x, size_t n_cols, size_t row, void *acts);
 
     // y = x / sqrt(mean(x^2) + eps) * w. x, y, w: [n]; y may be x.
@@ -126,8 +128,8 @@ const ql_kernels *ql_kernels_get(const char *isa);
 // The first CPU feature that a level needs and this machine lacks; NULL: it has them all.
 const char *ql_kernels_lacks(const char *isa);
 
-// Does nothing but the level's dot products (vpmaddwd and vpaddd, or vpdpwssd) for some microseconds; returns the
-// multiply-adds of that, 0 for scalar.
-size_t ql_dot_burst(const ql_kernels *kernels);
+// Does nothing but the level's products of this form (PAIRS: vpmaddwd and vpaddd, or vpdpwssd; BYTES: vpmaddubsw and vpaddw,
+// or vpdpbusd) for some microseconds; returns the multiply-adds of that, 0 for F32 and for scalar.
+size_t ql_dot_burst(const ql_kernels *kernels, ql_act act);
 
 #endif

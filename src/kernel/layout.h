@@ -24,17 +24,33 @@ enum {
     QL_PAIRS = 16, // pairs of weights in it
     QL_SUPER = 8,  // blocks of 32 in a super-block of 256
     QL_SUBS = 16,  // sub-blocks in it, at most: of 16 weights; or of 32
-    QL_ACT_LEVELS = 16383, // of an activation. A block's sum fits 32 bits: 32 * 4096 (Q6_K, scale included) * 16383 < 2^31
+    QL_ACT_FAR = 4,       // root mean squares of its row that a block's largest activation may have, to be of so few levels:
+    QL_ACT_NARROW = 127,  // levels of an activation that fits int8
+    QL_ACT_WIDE = 16255,  // of one that is 128 * high + low, both int8. A block's sum fits 32 bits: 32 * 4096 (Q6_K, scale
+                          // included) * 16255 < 2^31
 };
 
-// A block of 32 of 4 activation rows. The order of the pairs of group g, (4 g, 4 g + 2) and (4 g + 1, 4 g + 3), is that in
-// which a mask and a shift take two 16-bit numbers out of 4 bytes.
-typedef struct ql_quad {
-    int16_t q[QL_PAIRS][QL_QUAD_ROWS][2];
+// A block of 32 of 4 activation rows.
+typedef struct ql_act_block {
     float d[QL_QUAD_ROWS];          // scale
-    int32_t nsum[2][QL_QUAD_ROWS];  // minus the sum of q, of each half: times a zero point it corrects unsigned weights
     float ds[3][QL_QUAD_ROWS];      // d times the sum of q, of each half and of both: meets a type's minimums
-} ql_quad;
+} ql_act_block;
+
+// QL_ACT_PAIRS. The order of the pairs of group g, (4 g, 4 g + 2) and (4 g + 1, 4 g + 3), is that in which a mask and a
+// shift take two 16-bit numbers out of 4 bytes.
+typedef struct ql_pairs {
+    ql_act_block of;
+    int16_t q[QL_PAIRS][QL_QUAD_ROWS][2];
+    int32_t nsum[2][QL_QUAD_ROWS];  // minus the sum of q, of each half: times a zero point it corrects unsigned weights
+} ql_pairs;
+
+// QL_ACT_BYTES. q = q[0] + 128 q[1]; where q[1] is not zero, q[0] is 0 to 127.
+typedef struct ql_bytes {
+    uint8_t wide[QL_QUAD_ROWS];       // 0: q[1] is all zero
+    ql_act_block of;
+    int32_t nsum[2][3][QL_QUAD_ROWS]; // minus the sum of q[0], of q[1]; of each half and of both
+    int8_t q[2][QL_GROUPS][QL_QUAD_ROWS][4];
+} ql_bytes;
 
 // Panel bytes of a block, by field.
 typedef struct ql_field {
@@ -58,6 +74,12 @@ static inline int zero_of(ql_dtype dtype)
     case QL_Q8_0: case QL_IQ4_NL: case QL_IQ4_XS: return 128;
     default: return 0;
     }
+}
+
+// Blocks of 32 in a block of the type.
+static inline int n_parts(ql_dtype dtype)
+{
+    return (dtype >= QL_Q2_K && dtype <= QL_Q6_K) || dtype == QL_IQ4_XS ? QL_SUPER : 1;
 }
 
 // Sub-blocks of a super-block, each with a scale of its own.

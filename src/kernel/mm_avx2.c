@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Matrix products for AVX2: 16 rows in two vectors, 4 activation rows at once. Compiled with its own flags.
+// Matrix products for AVX2: 16 rows in two vectors, 4 activation rows at once. Compiled with its own flags. vpmaddubsw adds
+// two products of bytes in 16 bits, where a block of 4-bit weights fits; other types go by pairs.
 #include "kernel/encode.h"
 #include "kernel/layout.h"
 #include "kernel/levels.h"
@@ -8,7 +9,7 @@
 
 #define V_BYTES 32
 
-enum { TILE_ROWS = 4 };
+enum { TILE_ROWS = 4, PAIR_ROWS = 4, WIDE_ROWS = 2 };
 
 typedef __m256i lanes;
 typedef __m256 reals;
@@ -26,6 +27,25 @@ INLINE lanes dot(lanes acc, lanes w, __m256i x)
     __asm__("" : "+x"(acc)); // GCC 12 would put all additions of a block off, and spill what they wait for
     return acc;
 }
+
+typedef __m256i operand;
+INLINE __m256i operand_of(const int8_t *p) { return pair_of((const int16_t *)(const void *)p); }
+
+INLINE lanes dot4(lanes acc, lanes w, operand x)
+{
+    acc = _mm256_add_epi16(acc, _mm256_maddubs_epi16(w, x));
+    __asm__("" : "+x"(acc));
+    return acc;
+}
+
+// acc is two sums of 16 bits; nsum * zero goes to the second, where 32 * 8 * 127 is the most there can be.
+INLINE lanes first(const int32_t *nsum, int zero)
+{
+    return _mm256_slli_epi32(_mm256_set1_epi32(*nsum), 16 + __builtin_ctz((unsigned)zero));
+}
+INLINE lanes whole(lanes acc) { return _mm256_madd_epi16(acc, _mm256_set1_epi16(1)); }
+INLINE lanes whole_scaled(lanes acc, lanes scale) { return _mm256_madd_epi16(acc, scale); }
+INLINE int chain_of(ql_dtype dtype) { return (void)dtype, QL_GROUPS; }
 
 INLINE reals to_reals(lanes x) { return _mm256_cvtepi32_ps(x); }
 INLINE reals multiply_add(reals a, reals b, reals c) { return _mm256_fmadd_ps(a, b, c); }
@@ -51,10 +71,22 @@ INLINE __m256i fifth_bits(const uint8_t *src)
     return _mm256_and_si256(_mm256_cmpeq_epi8(v, bit), _mm256_set1_epi8(16));
 }
 
+INLINE lanes scale_of_bytes(const int8_t *p)
+{
+    lanes one = lanes_of_bytes(p);
+    return _mm256_blend_epi16(one, _mm256_slli_epi32(one, 16), 0xaa);
+}
+
+typedef struct squares {
+    __m256 of[4];
+} squares;
+
 #include "kernel/act_body.inc"
 #include "kernel/act_x86.inc"
 #include "kernel/unpack.inc"
 #include "kernel/mm_x86.inc"
+#include "kernel/mm_bytes.inc"
+#include "kernel/mm_pairs.inc"
 
 // ---- F32, F16, BF16 ----
 
@@ -89,5 +121,9 @@ INLINE vf vf_weights(ql_dtype dtype, const uint8_t *p)
 #include "kernel/float_x86.inc"
 
 #define LEVEL avx2
+#define MATMUL_FEW matmul_bytes
+#define ACT_FEW QL_ACT_BYTES
+#define MATMUL_MANY matmul_pairs
+#define ACT_MANY QL_ACT_PAIRS
 #define ENCODERS QL_ENCODE_TABLE(avx2),
 #include "kernel/matmul_table.inc"

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Matrix products for AVX-512 with VNNI: 16 rows in the lanes of a vector, up to 12 activation rows at once, so that a
-// weight vector is loaded once for 12 products. Compiled with its own flags.
+// weight vector is loaded once for 12 products. vpdpbusd sums bytes in 32 bits, so every type goes by bytes. Compiled with
+// its own flags.
 #include "kernel/dot_avx512.inc"
 #include "kernel/encode.h"
 #include "kernel/layout.h"
@@ -10,13 +11,21 @@
 
 #define V_BYTES 64
 
-enum { TILE_ROWS = 12 };
+enum { TILE_ROWS = 12, WIDE_ROWS = 4 };
 
 typedef __m512i lanes;
 typedef __m512 reals;
 
-INLINE const int16_t *pair_of(const int16_t *p) { return p; }
-INLINE lanes dot(lanes acc, lanes w, const int16_t *pair) { return dot2(acc, w, pair); }
+typedef const int8_t *operand;
+INLINE operand operand_of(const int8_t *p) { return p; }
+INLINE lanes first(const int32_t *nsum, int zero)
+{
+    return _mm512_slli_epi32(_mm512_set1_epi32(*nsum), (unsigned)__builtin_ctz((unsigned)zero));
+}
+INLINE lanes whole(lanes acc) { return acc; }
+INLINE lanes whole_scaled(lanes acc, lanes scale) { return _mm512_mullo_epi32(acc, scale); }
+INLINE int chain_of(ql_dtype dtype) { return n_parts(dtype) == 1 || n_subs(dtype) == 8 ? 8 : 4; }
+
 INLINE reals to_reals(lanes x) { return _mm512_cvtepi32_ps(x); }
 INLINE reals multiply_add(reals a, reals b, reals c) { return _mm512_fmadd_ps(a, b, c); }
 INLINE reals all_of(float x) { return _mm512_set1_ps(x); }
@@ -38,10 +47,17 @@ INLINE __m512i fifth_bits(const uint8_t *src)
     return _mm512_maskz_set1_epi8(bits, 16);
 }
 
+INLINE lanes scale_of_bytes(const int8_t *p) { return lanes_of_bytes(p); }
+
+typedef struct squares {
+    __m256 of[4];
+} squares;
+
 #include "kernel/act_body.inc"
 #include "kernel/act_x86.inc"
 #include "kernel/unpack.inc"
 #include "kernel/mm_x86.inc"
+#include "kernel/mm_bytes.inc"
 
 // ---- F32, F16, BF16 ----
 
@@ -63,5 +79,9 @@ INLINE vf vf_weights(ql_dtype dtype, const uint8_t *p)
 #include "kernel/float_x86.inc"
 
 #define LEVEL avx512
+#define MATMUL_FEW matmul_bytes
+#define ACT_FEW QL_ACT_BYTES
+#define MATMUL_MANY matmul_bytes
+#define ACT_MANY QL_ACT_BYTES
 #define ENCODERS QL_ENCODE_TABLE(avx512),
 #include "kernel/matmul_table.inc"

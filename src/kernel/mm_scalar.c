@@ -35,6 +35,10 @@ static inline void halves_to_f32(const uint8_t *src, float out[16])
     }
 }
 
+typedef struct squares {
+    float of[32];
+} squares;
+
 #include "kernel/act_body.inc"
 #include "kernel/unpack.inc"
 
@@ -63,20 +67,20 @@ INLINE void unpack_weights(ql_dtype dtype, const uint8_t *block, int h, int s, c
         }
 }
 
-static inline void add_block(int mins, const block_32 *w, const ql_quad *quad, size_t lane, float *y)
+static inline void add_block(int mins, const block_32 *w, const ql_pairs *quad, size_t lane, float *y)
 {
     for (int r = 0; r < 16; r++) {
         int32_t acc = 0;
         for (int k = 0; k < 32; k++)
             acc += w->w[k][r] * quad->q[k / 4 * 2 + k % 2][lane][k / 2 % 2];
-        y[r] = __builtin_fmaf((float)acc, w->d[r] * quad->d[lane], y[r]);
+        y[r] = __builtin_fmaf((float)acc, w->d[r] * quad->of.d[lane], y[r]);
         for (int i = 0; i < mins; i++)
-            y[r] = __builtin_fmaf(w->m[i][r], quad->ds[mins == 1 ? 2 : i][lane], y[r]);
+            y[r] = __builtin_fmaf(w->m[i][r], quad->of.ds[mins == 1 ? 2 : i][lane], y[r]);
     }
 }
 
 // Block b of a row times all tokens.
-static inline void add_blocks(int mins, const block_32 *w, size_t b, size_t n_blocks, const ql_quad *quads, size_t n_tokens,
+static inline void add_blocks(int mins, const block_32 *w, size_t b, size_t n_blocks, const ql_pairs *quads, size_t n_tokens,
                               float *y, size_t ldy)
 {
     for (size_t t = 0; t < n_tokens; t++, y += ldy) {
@@ -86,44 +90,39 @@ static inline void add_blocks(int mins, const block_32 *w, size_t b, size_t n_bl
     }
 }
 
-INLINE void matmul_32(ql_dtype dtype, QL_MATMUL_ARGUMENTS)
+// Scales and minimums of a block of 32, the i-th of its super-block. The scales of a super-block's sub-blocks are multiplied
+// into the weights: 13 bits at most.
+INLINE void unpack_super(ql_dtype dtype, const uint8_t *block, int i, block_32 *w)
 {
-    size_t n_blocks = n_cols / 32;
-    for (size_t p = p_begin; p < p_end; p++)
-        for (size_t b = 0; b < n_blocks; b++) {
-            const uint8_t *block = panels + (p * n_blocks + b) * block_bytes(dtype);
-            block_32 w;
-            unpack_weights(dtype, block, 0, 0, NULL, &w);
-            halves_to_f32(block + scale_at(dtype), w.d);
-            if (n_mins(dtype))
-                halves_to_f32(block + min_at(dtype), w.m[0]);
-            add_blocks(n_mins(dtype), &w, b, n_blocks, acts, n_tokens, y + p * QL_PANEL_ROWS, ldy);
-        }
+    int per_block = n_subs(dtype) / QL_SUPER, mins = n_mins(dtype);
+    int8_t scale[2][16];
+    float dmin[16];
+    scales sc;
+    scales_of(dtype, block, &sc);
+    for (int half = 0; half < 2; half++)
+        __builtin_memcpy(scale[half], sc.scale[i * per_block + half * (per_block - 1)], 16);
+    unpack_weights(dtype, block, i / 4, i % 4, scale, w);
+    halves_to_f32(block + (mins ? min_at(dtype) : 0), dmin);
+    for (int j = 0; j < mins; j++)
+        for (int r = 0; r < 16; r++)
+            w->m[j][r] = -dmin[r] * (float)sc.min[i * mins + j][r];
 }
 
-// The scales of a super-block's sub-blocks are multiplied into the weights: 13 bits at most.
-INLINE void matmul_256(ql_dtype dtype, QL_MATMUL_ARGUMENTS)
+INLINE void matmul_quantized(ql_dtype dtype, QL_MATMUL_ARGUMENTS)
 {
-    size_t n_blocks = n_cols / 32;
-    int per_block = n_subs(dtype) / QL_SUPER, mins = n_mins(dtype);
+    size_t n_blocks = n_cols / 32, parts = (size_t)n_parts(dtype);
     for (size_t p = p_begin; p < p_end; p++)
         for (size_t b = 0; b < n_blocks; b++) {
-            const uint8_t *block = panels + (p * n_blocks + b) / QL_SUPER * block_bytes(dtype);
-            int i = (int)(b % QL_SUPER);
-            int8_t scale[2][16];
-            float dmin[16];
+            const uint8_t *block = panels + (p * n_blocks + b) / parts * block_bytes(dtype);
             block_32 w;
-            scales sc;
-            scales_of(dtype, block, &sc);
-            for (int half = 0; half < 2; half++)
-                __builtin_memcpy(scale[half], sc.scale[i * per_block + half * (per_block - 1)], 16);
-            unpack_weights(dtype, block, i / 4, i % 4, scale, &w);
+            if (parts == 1) {
+                unpack_weights(dtype, block, 0, 0, NULL, &w);
+                halves_to_f32(block + min_at(dtype), w.m[0]);
+            } else {
+                unpack_super(dtype, block, (int)(b % parts), &w);
+            }
             halves_to_f32(block + scale_at(dtype), w.d);
-            halves_to_f32(block + (mins ? min_at(dtype) : 0), dmin);
-            for (int j = 0; j < mins; j++)
-                for (int r = 0; r < 16; r++)
-                    w.m[j][r] = -dmin[r] * (float)sc.min[i * mins + j][r];
-            add_blocks(mins, &w, b, n_blocks, acts, n_tokens, y + p * QL_PANEL_ROWS, ldy);
+            add_blocks(n_mins(dtype), &w, b, n_blocks, acts, n_tokens, y + p * QL_PANEL_ROWS, ldy);
         }
 }
 
@@ -162,13 +161,42 @@ INLINE void matmul_float(ql_dtype dtype, QL_MATMUL_ARGUMENTS)
 
 // ---- activations ----
 
-static void write_q16(const float *x, size_t n_cols, size_t row, void *acts)
+static inline float largest(const float *x)
 {
-    ql_quad *quads = (ql_quad *)acts + row / QL_QUAD_ROWS * (n_cols / 32);
-    for (size_t b = 0; b < n_cols / 32; b++)
-        write_block(x + 32 * b, row % QL_QUAD_ROWS, &quads[b]);
+    float amax = 0;
+    for (size_t i = 0; i < 32; i++) {
+        float a = __builtin_fabsf(x[i]);
+        amax = a <= 0x1.fffffep127f ? a > amax ? a : amax : __builtin_inff();
+    }
+    return amax;
+}
+static inline squares zero_squares(void) { return (squares){{0}}; }
+static inline squares add_squares(squares s, const float *x)
+{
+    for (size_t i = 0; i < 32; i++)
+        s.of[i] = __builtin_fmaf(x[i], x[i], s.of[i]);
+    return s;
+}
+static inline float sum_squares(squares s)
+{
+    for (size_t half = 16; half > 0; half /= 2)
+        for (size_t i = 0; i < half; i++)
+            s.of[i] += s.of[i + half];
+    return s.of[0];
+}
+static inline void put_pairs(const float *x, float amax, bool wide, size_t lane, ql_pairs *quad)
+{
+    define_pairs(x, amax, wide, lane, quad);
+}
+static inline void put_bytes(const float *x, float amax, bool wide, size_t lane, ql_bytes *quad)
+{
+    define_bytes(x, amax, wide, lane, quad);
 }
 
 #define LEVEL scalar
 #define ENCODERS // the tensor room's
+#define MATMUL_FEW matmul_quantized
+#define ACT_FEW QL_ACT_PAIRS
+#define MATMUL_MANY matmul_quantized
+#define ACT_MANY QL_ACT_PAIRS
 #include "kernel/matmul_table.inc"

@@ -23,11 +23,11 @@ const ql_field ql_panel_fields[QL_DTYPE_END][QL_FIELDS_MAX] = {
     [QL_IQ4_XS] = {{0, 2, 2}, {2, 2, 2}, {4, 4, 1}, {8, 128, 4}},
 };
 
-ql_act ql_act_of(ql_dtype dtype) { return ql_dtype_get(dtype)->block == 1 ? QL_ACT_F32 : QL_ACT_Q16; }
-
 size_t ql_act_quad_bytes(ql_act act, size_t n_cols)
 {
-    return act == QL_ACT_Q16 ? (n_cols + 31) / 32 * sizeof(ql_quad) : n_cols * QL_QUAD_ROWS * sizeof(float);
+    size_t n_blocks = (n_cols + 31) / 32;
+    return act == QL_ACT_F32 ? n_cols * QL_QUAD_ROWS * sizeof(float)
+                             : n_blocks * (act == QL_ACT_PAIRS ? sizeof(ql_pairs) : sizeof(ql_bytes));
 }
 
 // ---- what is not a plain transpose ----

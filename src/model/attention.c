@@ -18,7 +18,7 @@ static void project_qkv(worker *w, const ql_layer *layer)
 {
     ql_forward *f = w->f;
     input in = ql_stage_input(w, f->x, f->ld_embd, f->config->n_embd, &layer->attn_norm,
-                              ql_kind_of(&layer->q) | ql_kind_of(&layer->k) | ql_kind_of(&layer->v), f->n_rows);
+                              ql_kind_of(f, &layer->q) | ql_kind_of(f, &layer->k) | ql_kind_of(f, &layer->v), f->n_rows);
     const ql_matrix *m[3] = {&layer->q, &layer->k, &layer->v};
     float *y[3] = {f->q, f->k, f->v};
     size_t ld[3] = {f->ld_q, f->ld_kv, f->ld_kv};

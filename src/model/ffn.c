@@ -29,7 +29,7 @@ static void dense_in(worker *w, const ql_layer *l)
     ql_forward *f = w->f;
     bool gated = f->config->gated;
     const ql_matrix *first = gated ? &l->gate : &l->up;
-    input in = ql_stage_input(w, f->x, f->ld_embd, f->config->n_embd, norm_of(l), ql_kind_of(first) | ql_kind_of(&l->up),
+    input in = ql_stage_input(w, f->x, f->ld_embd, f->config->n_embd, norm_of(l), ql_kind_of(f, first) | ql_kind_of(f, &l->up),
                               f->n_rows);
     size_t total = ql_n_panels(first), begin, end;
     while (ql_stage_claim(w, total, ql_stage_chunk(f, total), &begin, &end)) {
@@ -46,7 +46,7 @@ static void dense_in(worker *w, const ql_layer *l)
 static void route(worker *w, const ql_layer *l)
 {
     ql_forward *f = w->f;
-    input in = ql_stage_input(w, f->x, f->ld_embd, f->config->n_embd, norm_of(l), ql_kind_of(&l->router), f->n_rows);
+    input in = ql_stage_input(w, f->x, f->ld_embd, f->config->n_embd, norm_of(l), ql_kind_of(f, &l->router), f->n_rows);
     size_t total = ql_n_panels(&l->router), begin, end;
     while (ql_stage_claim(w, total, 1, &begin, &end))
         ql_stage_matmul(w, &l->router, &in, f->n_rows, f->routes.logits, f->routes.ld, begin, end);

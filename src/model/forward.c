@@ -71,7 +71,7 @@ static void head(worker *w)
             if (f->rows[row].want_logits)
                 memcpy(f->y + n++ * f->ld_embd, f->x + row * f->ld_embd, c->n_embd * sizeof(float));
     ql_stage_next(w);
-    input in = ql_stage_input(w, f->y, f->ld_embd, c->n_embd, &f->weights->output_norm, ql_kind_of(m), f->n_logits);
+    input in = ql_stage_input(w, f->y, f->ld_embd, c->n_embd, &f->weights->output_norm, ql_kind_of(f, m), f->n_logits);
     size_t total = ql_n_panels(m), begin, end;
     while (ql_stage_claim(w, total, ql_stage_chunk(f, total), &begin, &end)) {
         ql_stage_matmul(w, m, &in, f->n_logits, f->logits, f->ld_logits, begin, end);

@@ -97,7 +97,8 @@ void ql_stage_next(worker *w); // a barrier
 // Panels of one claim: small enough to share out evenly and to absorb a thread that lost its core for a while.
 size_t ql_stage_chunk(const ql_forward *f, size_t total);
 
-static inline unsigned ql_kind_of(const ql_matrix *m) { return 1u << ql_act_of(m->dtype); }
+// The form of activations that a matrix is multiplied with, as a bit.
+static inline unsigned ql_kind_of(const ql_forward *f, const ql_matrix *m) { return 1u << f->kernels->act[m->dtype]; }
 
 // y = the model's kind of normalization of x [n], with the values of norm from `first` on; y may be x.
 void ql_stage_norm(const ql_forward *f, const ql_norm *norm, size_t first, const float *x, size_t n, float *y);

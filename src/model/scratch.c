@@ -11,11 +11,11 @@ static size_t round16(size_t n) { return (n + 15) / 16 * 16; }
 static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
 
 // Which activation forms the model's matrices need.
-static unsigned act_kinds(const ql_weights *w)
+static unsigned act_kinds(const ql_forward *f, const ql_weights *w)
 {
-    unsigned kinds = ql_kind_of(&w->output);
+    unsigned kinds = ql_kind_of(f, &w->output);
     for (size_t i = 0; i < w->binding->n_matrices; i++)
-        kinds |= ql_kind_of(w->binding->matrices[i].matrix);
+        kinds |= ql_kind_of(f, w->binding->matrices[i].matrix);
     return kinds;
 }
 
@@ -94,8 +94,8 @@ static void fill_kinds(ql_forward *f)
     for (uint32_t i = 0; f->routes.kinds_in && i < f->config->n_layers; i++)
         for (uint32_t e = 0; f->config->plan[i].experts && e < f->config->n_experts; e++) {
             const ql_expert *expert = &f->weights->layers[i].experts[e];
-            f->routes.kinds_in[i] |= ql_kind_of(&expert->up) | (f->config->gated ? ql_kind_of(&expert->gate) : 0);
-            f->routes.kinds_out[i] |= ql_kind_of(&expert->down);
+            f->routes.kinds_in[i] |= ql_kind_of(f, &expert->up) | (f->config->gated ? ql_kind_of(f, &expert->gate) : 0);
+            f->routes.kinds_out[i] |= ql_kind_of(f, &expert->down);
         }
 }
 
@@ -153,7 +153,7 @@ ql_code ql_forward_new(const ql_config *config, const ql_weights *weights, const
         return ql_fail_memory(err, sizeof *f);
     *f = (ql_forward){.config = config, .weights = weights, .kernels = kernels, .pool = pool, .kv_type = kv_type};
     ql_pace_init(&f->pace, ql_pool_size(pool));
-    unsigned kinds = act_kinds(weights);
+    unsigned kinds = act_kinds(f, weights);
     ql_arena measure = {0};
     layout(&measure, f, kinds, max_length);
     ql_code code = ql_arena_init(&f->arena, measure.used, true, err);

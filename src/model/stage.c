@@ -89,7 +89,7 @@ input ql_stage_input_at(const ql_forward *f, size_t n_cols, size_t first)
 void ql_stage_matmul(worker *w, const ql_matrix *m, const input *in, size_t n, float *y, size_t ld, size_t p0, size_t p1)
 {
     const ql_kernels *kernels = w->f->kernels;
-    kernels->matmul[m->dtype](m->panels, m->n_cols, in->acts[ql_act_of(m->dtype)], n, y, ld, p0, p1);
+    kernels->matmul[m->dtype](m->panels, m->n_cols, in->acts[kernels->act[m->dtype]], n, y, ld, p0, p1);
     if (m->bias)
         for (size_t t = 0; t < n; t++)
             kernels->add(y + t * ld + p0 * QL_PANEL_ROWS, m->bias + p0 * QL_PANEL_ROWS, (p1 - p0) * QL_PANEL_ROWS);
@@ -116,7 +116,7 @@ void ql_stage_add_residual(const ql_forward *f, const ql_norm *post, size_t row,
 void ql_stage_project_residual(worker *w, const ql_matrix *m, const float *rows, size_t ld, const ql_norm *post)
 {
     ql_forward *f = w->f;
-    input in = ql_stage_input(w, rows, ld, m->n_cols, NULL, ql_kind_of(m), f->n_rows);
+    input in = ql_stage_input(w, rows, ld, m->n_cols, NULL, ql_kind_of(f, m), f->n_rows);
     size_t total = ql_n_panels(m), begin, end;
     while (ql_stage_claim(w, total, ql_stage_chunk(f, total), &begin, &end)) {
         ql_stage_matmul(w, m, &in, f->n_rows, f->y, f->ld_embd, begin, end);
