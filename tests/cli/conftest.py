@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import time
@@ -15,6 +16,9 @@ sys.path.insert(0, str(ROOT / "tests" / "hub"))
 sys.path.insert(0, str(ROOT / "tests" / "golden"))
 import fakehub
 import make_tiny_folder
+
+# A run in the background inherits that Ctrl-C is ignored, and so would every command it starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A template that any model can have: what was said, and nothing that a message could imitate.
 TEMPLATE = ("{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}"
