@@ -86,6 +86,7 @@ enum { ROWS = 32, COLS = 1024, TOKENS = 24, PASSES = 5 };
 typedef struct product {
     const ql_kernels *kernels;
     ql_dtype dtype;
+    ql_act act; // of dtype, and of the burst
     const uint8_t *panels;
     const void *acts;
     float (*y)[TOKENS * ROWS]; // of each worker
@@ -104,7 +105,7 @@ static void burst(void *arg, int worker)
     (void)worker;
     const product *p = arg;
     for (int i = 0; i < p->n_runs; i++)
-        ql_dot_burst(p->kernels, p->kernels->act[p->dtype]);
+        ql_dot_burst(p->kernels, p->act);
 }
 
 // Seconds of the best pass of n_runs on all workers, with as many as take 10 ms.
@@ -123,27 +124,26 @@ static double best_of(ql_pool *pool, ql_job *job, product *p)
 static double kernel_rate(ql_pool *pool, product *p, uint8_t *panels, void *acts)
 {
     float x[COLS];
-    ql_act act = p->kernels->act[p->dtype];
     memset(panels, 0x11, ROWS * ql_row_bytes(ql_dtype_get(p->dtype), COLS)); // 0x1111 is 0.0006 as f16: an ordinary scale
     for (int k = 0; k < COLS; k++)
         x[k] = (float)(k % 37 - 18) / 18;
     for (size_t t = 0; t < TOKENS; t++)
-        p->kernels->act_write[act](x, COLS, t, acts);
+        p->kernels->act_write[p->act](x, COLS, t, acts);
     double seconds = best_of(pool, multiply, p);
     return (double)ROWS * COLS * TOKENS * p->n_runs * ql_pool_size(pool) / seconds;
 }
 
-// Multiply-adds per second of the bare instructions that this kernel uses; 0: not measured.
+// Multiply-adds per second of the bare instructions of one form of activations; 0: not measured.
 static double burst_rate(ql_pool *pool, product *p)
 {
-    size_t of_burst = ql_dot_burst(p->kernels, p->kernels->act[p->dtype]);
+    size_t of_burst = ql_dot_burst(p->kernels, p->act);
     return of_burst ? (double)of_burst * ql_pool_size(pool) / (best_of(pool, burst, p) / p->n_runs) : 0;
 }
 
 // The rates at which the layers' matrices could be multiplied: each type's share at its own.
 static ql_code measure_macs(const ql_model *m, ql_pool *pool, ql_roof *roof, ql_error *err)
 {
-    double macs[QL_DTYPE_END] = {0}, seconds = 0, dot_seconds = 0;
+    double macs[QL_DTYPE_END] = {0}, of_act[QL_ACT_COUNT] = {0}, seconds = 0, dot_seconds = 0;
     size_t act_bytes = 0, y_bytes = (size_t)ql_pool_size(pool) * sizeof(float[TOKENS * ROWS]);
     for (int a = 0; a < QL_ACT_COUNT; a++) {
         size_t bytes = TOKENS / QL_QUAD_ROWS * ql_act_quad_bytes((ql_act)a, COLS);
@@ -161,9 +161,14 @@ static ql_code measure_macs(const ql_model *m, ql_pool *pool, ql_roof *roof, ql_
         if (macs[d] == 0)
             continue;
         p.dtype = (ql_dtype)d;
+        p.act = p.kernels->act[d];
+        of_act[p.act] += macs[d];
         roof->layer_macs += (uint64_t)macs[d];
         seconds += macs[d] / kernel_rate(pool, &p, panels, acts);
-        dot_seconds += macs[d] / burst_rate(pool, &p); // infinite: not known
+    }
+    for (int a = 0; a < QL_ACT_COUNT; a++) {
+        p.act = (ql_act)a;
+        dot_seconds += of_act[a] > 0 ? of_act[a] / burst_rate(pool, &p) : 0; // infinite: not known
     }
     roof->output_macs = (uint64_t)macs_of(&m->weights.output);
     roof->kernel_macs = (double)roof->layer_macs / seconds;

@@ -9,7 +9,7 @@
 
 #define V_BYTES 32
 
-enum { TILE_ROWS = 4, PAIR_ROWS = 4, WIDE_ROWS = 2 };
+enum { TILE_ROWS = 4, WIDE_ROWS = 2 };
 
 typedef __m256i lanes;
 typedef __m256 reals;
@@ -45,7 +45,6 @@ INLINE lanes first(const int32_t *nsum, int zero)
 }
 INLINE lanes whole(lanes acc) { return _mm256_madd_epi16(acc, _mm256_set1_epi16(1)); }
 INLINE lanes whole_scaled(lanes acc, lanes scale) { return _mm256_madd_epi16(acc, scale); }
-INLINE int chain_of(ql_dtype dtype) { return (void)dtype, QL_GROUPS; }
 
 INLINE reals to_reals(lanes x) { return _mm256_cvtepi32_ps(x); }
 INLINE reals multiply_add(reals a, reals b, reals c) { return _mm256_fmadd_ps(a, b, c); }
@@ -76,10 +75,6 @@ INLINE lanes scale_of_bytes(const int8_t *p)
     lanes one = lanes_of_bytes(p);
     return _mm256_blend_epi16(one, _mm256_slli_epi32(one, 16), 0xaa);
 }
-
-typedef struct squares {
-    __m256 of[4];
-} squares;
 
 #include "kernel/act_body.inc"
 #include "kernel/act_x86.inc"

@@ -24,7 +24,6 @@ INLINE lanes first(const int32_t *nsum, int zero)
 }
 INLINE lanes whole(lanes acc) { return acc; }
 INLINE lanes whole_scaled(lanes acc, lanes scale) { return _mm512_mullo_epi32(acc, scale); }
-INLINE int chain_of(ql_dtype dtype) { return n_parts(dtype) == 1 || n_subs(dtype) == 8 ? 8 : 4; }
 
 INLINE reals to_reals(lanes x) { return _mm512_cvtepi32_ps(x); }
 INLINE reals multiply_add(reals a, reals b, reals c) { return _mm512_fmadd_ps(a, b, c); }
@@ -48,10 +47,6 @@ INLINE __m512i fifth_bits(const uint8_t *src)
 }
 
 INLINE lanes scale_of_bytes(const int8_t *p) { return lanes_of_bytes(p); }
-
-typedef struct squares {
-    __m256 of[4];
-} squares;
 
 #include "kernel/act_body.inc"
 #include "kernel/act_x86.inc"
