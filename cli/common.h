@@ -25,6 +25,7 @@ enum {
 // argv[0] is the verb. Returns the exit code.
 int cli_run(int argc, char **argv);
 int cli_chat(int argc, char **argv);
+int cli_export(int argc, char **argv);
 int cli_bench(int argc, char **argv);
 int cli_pull(int argc, char **argv);
 int cli_ls(int argc, char **argv);

@@ -17,6 +17,7 @@ typedef struct verb {
 static const verb verbs[] = {
     {"run", cli_run, "continue a text, or answer one message"},
     {"chat", cli_chat, "talk with a model"},
+    {"export", cli_export, "write a model as one GGUF file, in another type"},
     {"bench", cli_bench, "measure a model's speed on this machine"},
     {"pull", cli_pull, "download a model of the Hugging Face Hub"},
     {"ls", cli_ls, "list the models that are here"},

@@ -177,6 +177,36 @@ typedef struct ql_verify_result {
  * the Hub are the command's. options may be NULL. */
 QL_API ql_code ql_verify(const char *path, const ql_verify_options *options, ql_verify_result *result, ql_error *err);
 
+/* ---- export ----------------------------------------------------------------------------------------------------- */
+
+/* All zero is the default for every field. */
+typedef struct ql_export_options {
+    const char *quantization;      /* string, as of a model: NULL or "auto" keeps the types of a GGUF file; a folder becomes
+                                      Q8_0 below 1e9 parameters and Q4_K_M from there */
+    int threads;                   /* as of a model */
+    ql_progress *progress;         /* of the bytes written */
+    bool (*cancelled)(void *user); /* asked many times a second; true ends the work with QL_E_CANCELLED */
+    ql_log *log;
+    void *user;                    /* of these three, which are called on the calling thread */
+} ql_export_options;
+
+typedef struct ql_export_result {
+    char quantization[16];         /* what the file is called, "Q4_K_M" */
+    uint64_t bytes;                /* of the file */
+    uint64_t n_tensors, n_encoded; /* in it, and of these: those that got another type */
+} ql_export_result;
+
+/* Writes a model as one GGUF file, as llama.cpp reads it. path is what ql_model_open() takes. Metadata of a GGUF file stays,
+ * but for the keys that name its types and its parts; its matrices get the types of the quantization, from their values, or
+ * stay byte for byte when they have them. out (string) is there whole or not at all: it is written as "out.quantllm-part",
+ * synced, and then takes the place of a file that had the name. Memory: a few megabytes beside the model's mapping.
+ *
+ * QL_E_ARGUMENT for an unknown quantization, and when out is one of the model's own files or no file; QL_E_NOT_FOUND when
+ * the model or the folder of out is not there; QL_E_IO, with what was written, when the disk is full or refuses;
+ * QL_E_UNSUPPORTED, by name, for a folder whose like has no exact form in GGUF here. options and result may be NULL. */
+QL_API ql_code ql_export_gguf(const char *path, const ql_export_options *options, const char *out,
+                              ql_export_result *result, ql_error *err);
+
 /* ---- this machine ---------------------------------------------------------------------------------------------- */
 
 /* Bytes per second that so many threads read from memory together, the bound of decoding; 0 when there is no memory for the

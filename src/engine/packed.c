@@ -11,10 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/new_file.h"
 #include "base/number.h"
 #include "base/random.h"
 
@@ -133,34 +133,6 @@ ql_source *ql_packed_open(const ql_packed_place *place)
     return NULL;
 }
 
-// ---- writing's lock ----
-
-int ql_packed_lock(const char *path)
-{
-    for (;;) {
-        int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-        struct stat held, named;
-        if (fd < 0)
-            return -1;
-        bool gone = false;
-        int reason = flock(fd, LOCK_EX | LOCK_NB) != 0 || fstat(fd, &held) != 0 ? errno : 0;
-        if (!reason && stat(path, &named) != 0) {
-            gone = errno == ENOENT;
-            reason = errno;
-        }
-        if (!reason && held.st_ino == named.st_ino && held.st_dev == named.st_dev)
-            return fd;
-        close(fd);
-        // Whoever had the lock before may have renamed or removed the file that was opened: then there is another try.
-        if (reason && !gone) {
-            if (reason != EWOULDBLOCK) // nobody can have it: what was made for nothing goes
-                unlink(path);
-            errno = reason;
-            return -1;
-        }
-    }
-}
-
 // ---- the directory ----
 
 typedef struct entry {
@@ -235,7 +207,7 @@ void ql_packed_trim(const char *dir, uint64_t cap, const char *keep)
     listing parts = list(dir, ql_packed_part_suffix), files = list(dir, ql_packed_suffix);
     uint64_t total = 0;
     for (size_t i = 0; i < parts.n; i++) {
-        int fd = ql_packed_lock(parts.entries[i].path);
+        int fd = ql_lock_file(parts.entries[i].path, 0600);
         if (fd >= 0) {
             unlink(parts.entries[i].path);
             close(fd);

@@ -2,9 +2,8 @@
 // Private to the engine room: the cache of packed weights. One file for each (source, quantization, layout): our GGUF
 // container with panels as they stand in memory, vectors, and the metadata that binding needs.
 //
-// A file is written under "NAME.part", held by flock, then synced and renamed: whoever finds NAME finds all of it. The
-// lock goes with its process, so what a killed writer left is taken over or removed by the next. What a file was made
-// from stands in it in full and is compared on opening; its name is only a hash of that. Its header is sealed
+// A file is written under "NAME.part", then renamed (base/new_file.h): whoever finds NAME finds all of it, and what a
+// killed writer left is taken over or removed by the next. What a file was made from stands in it in full and is compared on opening; its name is only a hash of that. Its header is sealed
 // (format/seal.c): a file with a wrong bit there, or of another length, is removed and made anew. The panels' bytes are
 // trusted as those of a model file are.
 #ifndef QL_ENGINE_PACKED_H
@@ -60,7 +59,5 @@ extern const char ql_packed_suffix[], ql_packed_part_suffix[];
 // Removes the least recently used files until the total is at most cap; keep: not this one. Also leftovers of killed
 // writers.
 void ql_packed_trim(const char *dir, uint64_t cap, const char *keep);
-// Opens and locks path for writing; -1 with errno EWOULDBLOCK when another process has it.
-int ql_packed_lock(const char *path);
 
 #endif

@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: MIT
 // Owns the content of a packed file and its writing, on a thread of its own: generation begins while the file is written.
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/new_file.h"
 #include "base/thread.h"
 #include "engine/packed.h"
 #include "format/gguf_write.h"
@@ -24,8 +22,8 @@ typedef struct piece {
 
 struct ql_packed_writer {
     pthread_t thread;
-    int fd;                 // of `part`, locked
-    char *dir, *path, *part;
+    ql_new_file file;
+    char *dir;
     const ql_source *source;
     ql_buf header, tokenizer;
     piece *pieces;          // [n_pieces] tensors, in their order in the file
@@ -122,31 +120,10 @@ static ql_code compose(ql_packed_writer *w, const ql_packed_place *place, const 
 
 static void put(ql_packed_writer *w, const void *data, uint64_t size, uint64_t offset)
 {
-    const char *at = data;
-    while (size && !w->reason) {
-        ssize_t n = pwrite(w->fd, at, size < (64 << 20) ? size : (64 << 20), (off_t)offset);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0) {
-            w->reason = n ? errno : ENOSPC;
-            return;
-        }
-        at += n;
-        size -= (uint64_t)n;
-        offset += (uint64_t)n; // bounded: below the file's size
-    }
+    if (!w->reason)
+        w->reason = ql_new_file_put(&w->file, data, size, offset);
 }
 
-static void sync_dir(const char *dir)
-{
-    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd >= 0) {
-        fsync(fd);
-        close(fd);
-    }
-}
-
-// A file size limit is an error of write() here: its signal is blocked on threads of ours.
 static void *write_file(void *arg)
 {
     ql_packed_writer *w = arg;
@@ -155,10 +132,8 @@ static void *write_file(void *arg)
         put(w, w->pieces[i].data, w->pieces[i].size, w->pieces[i].offset);
     if (!w->reason && !ql_source_is_unchanged(w->source))
         w->reason = ESTALE;
-    if (!w->reason && (fsync(w->fd) != 0 || rename(w->part, w->path) != 0))
-        w->reason = errno;
     if (!w->reason)
-        sync_dir(w->dir);
+        w->reason = ql_new_file_publish(&w->file);
     return NULL;
 }
 
@@ -178,46 +153,22 @@ static void make_dirs(const char *dir)
 
 static void destroy(ql_packed_writer *w)
 {
-    if (w->fd >= 0)
-        close(w->fd); // and with it the lock
+    ql_new_file_drop(&w->file);
     ql_buf_free(&w->header);
     ql_buf_free(&w->tokenizer);
     free(w->pieces);
     free(w->dir);
-    free(w->path);
-    free(w->part);
     free(w);
 }
 
-// Reserves the file's room: an errno, 0 also where the file system can not reserve (then write() finds out). A limit on
-// file sizes sends a signal beside the error: it is taken back.
-static int reserve(int fd, uint64_t size)
-{
-    sigset_t limit, before;
-    const struct timespec now = {0};
-    sigemptyset(&limit);
-    sigaddset(&limit, SIGXFSZ);
-    pthread_sigmask(SIG_BLOCK, &limit, &before);
-    int reason = fallocate(fd, 0, 0, (off_t)size) == 0 ? 0 : errno;
-    if (reason == EFBIG && !sigismember(&before, SIGXFSZ))
-        sigtimedwait(&limit, NULL, &now);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return reason == EOPNOTSUPP || reason == ENOSYS || reason == EINVAL ? 0 : reason;
-}
-
-// Opens the file and reserves its room. An errno, with w->fd when there is something to remove; EWOULDBLOCK: another
-// process writes it or has written it.
+// Opens the file and reserves its room. An errno; EWOULDBLOCK: another process writes it or has written it.
 static int open_part(ql_packed_writer *w)
 {
     make_dirs(w->dir);
-    if ((w->fd = ql_packed_lock(w->part)) < 0)
-        return errno;
-    if (access(w->path, F_OK) == 0)
-        return EWOULDBLOCK;
-    if (ftruncate(w->fd, 0) != 0)
-        return errno;
-    int reason = reserve(w->fd, w->size);
-    return !reason && ftruncate(w->fd, (off_t)w->size) != 0 ? errno : reason;
+    int reason = ql_new_file_open(&w->file, 0600);
+    if (!reason && access(w->file.path, F_OK) == 0)
+        reason = EWOULDBLOCK;
+    return reason ? reason : ql_new_file_reserve(&w->file, w->size);
 }
 
 static ql_packed_writer *new_writer(const ql_packed_place *place, const ql_source *source)
@@ -225,13 +176,9 @@ static ql_packed_writer *new_writer(const ql_packed_place *place, const ql_sourc
     ql_packed_writer *w = calloc(1, sizeof *w);
     if (!w)
         return NULL;
-    *w = (ql_packed_writer){.fd = -1, .source = source, .dir = strdup(place->dir), .path = strdup(place->path)};
-    ql_buf part = {0};
-    size_t len;
-    ql_buf_printf(&part, "%s%s", place->path, ql_packed_part_suffix);
-    if (w->dir && w->path && ql_buf_take(&part, &w->part, &len, NULL) == QL_OK)
+    w->source = source;
+    if (ql_new_file_name(&w->file, place->path, ql_packed_part_suffix) == 0 && (w->dir = strdup(place->dir)))
         return w;
-    ql_buf_free(&part);
     destroy(w);
     return NULL;
 }
@@ -248,14 +195,12 @@ ql_packed_writer *ql_packed_write(const ql_packed_place *place, const ql_packed_
         ql_log_line(log, "packed weights are not kept: %.2f GiB, the cache holds %.2f (QUANTLLM_CACHE_SIZE)",
                     (double)w->size / (1 << 30), (double)ql_packed_cap() / (1 << 30));
     } else {
-        ql_packed_trim(w->dir, ql_packed_cap() - w->size, w->path);
+        ql_packed_trim(w->dir, ql_packed_cap() - w->size, w->file.path);
         int reason = open_part(w);
         if (!reason && !(reason = ql_thread_start(&w->thread, write_file, w)))
             return w;
-        if (w->fd >= 0) // locked: ours
-            unlink(w->part);
         if (reason != EWOULDBLOCK)
-            ql_log_line(log, "packed weights are not kept: %s: %s", w->part, strerror(reason));
+            ql_log_line(log, "packed weights are not kept: %s: %s", w->file.part, strerror(reason));
     }
     destroy(w);
     return NULL;
@@ -266,11 +211,9 @@ void ql_packed_finish(ql_packed_writer *w, const ql_logger *log)
     if (!w)
         return;
     pthread_join(w->thread, NULL);
-    if (w->reason) {
-        ql_log_line(log, "packed weights are not kept: %s: %s", w->part, strerror(w->reason));
-        unlink(w->part);
-    } else {
-        ql_packed_trim(w->dir, ql_packed_cap(), w->path);
-    }
+    if (w->reason)
+        ql_log_line(log, "packed weights are not kept: %s: %s", w->file.part, strerror(w->reason));
+    else
+        ql_packed_trim(w->dir, ql_packed_cap(), w->file.path);
     destroy(w);
 }

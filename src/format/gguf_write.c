@@ -15,6 +15,7 @@ enum {
     MAX_NAME = 64,
     MAX_COUNT = 65536,
     MAX_KEY = 65535,
+    DEFAULT_ALIGNMENT = 32,
     HEADER_BYTES = 24, // before the first key
 };
 
@@ -36,7 +37,9 @@ ql_gguf_writer *ql_gguf_writer_new(uint32_t alignment)
     ql_gguf_writer *w = calloc(1, sizeof *w);
     if (!w)
         return NULL;
-    w->alignment = alignment;
+    w->alignment = alignment ? alignment : DEFAULT_ALIGNMENT;
+    if (!alignment)
+        return w;
     if (alignment < 8 || alignment > 65536 || alignment & (alignment - 1))
         ql_fail(&w->error, QL_E_ARGUMENT, "alignment %u: power of two from 8 to 65536", alignment);
     ql_gguf_put_u32(w, "general.alignment", alignment);

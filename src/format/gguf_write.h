@@ -15,7 +15,8 @@
 
 typedef struct ql_gguf_writer ql_gguf_writer;
 
-// alignment: of the tensors in the file, a power of two from 8 to 65536; it is written as general.alignment.
+// alignment: of the tensors in the file, a power of two from 8 to 65536; it is written as general.alignment. 0: what files
+// have that do not say, 32.
 ql_gguf_writer *ql_gguf_writer_new(uint32_t alignment);
 void ql_gguf_writer_free(ql_gguf_writer *writer);
 

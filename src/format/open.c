@@ -103,6 +103,17 @@ bool ql_source_is_unchanged(const ql_source *s)
     return same;
 }
 
+bool ql_source_has_file(const ql_source *s, const char *path)
+{
+    struct stat one, other;
+    if (stat(path, &one) != 0)
+        return false;
+    for (size_t at = 0; at < s->files.len; at += strlen(s->files.data + at) + 1)
+        if (stat(s->files.data + at, &other) == 0 && one.st_ino == other.st_ino && one.st_dev == other.st_dev)
+            return true;
+    return false;
+}
+
 void ql_source_identity(const ql_source *source, ql_buf *out)
 {
     ql_buf_append(out, source->identity.data, source->identity.len);

@@ -73,6 +73,9 @@ void ql_source_identity(const ql_source *source, ql_buf *out);
 // Whether all its files are still what they were when it was opened, by the same measures.
 bool ql_source_is_unchanged(const ql_source *source);
 
+// Whether path is one of its files, by whatever name.
+bool ql_source_has_file(const ql_source *source, const char *path);
+
 // A small text file of a Hugging Face folder ("tokenizer.json", "generation_config.json", "chat_template.jinja"), of a
 // GGUF its key "quantllm.document.NAME". data NULL: absent. Owned by the source.
 ql_str ql_source_document(const ql_source *source, const char *name);

@@ -8,7 +8,8 @@
 // What a matrix does, for the mixes of quantization types.
 typedef enum ql_role {
     QL_ROLE_EMBD, QL_ROLE_OUTPUT, QL_ROLE_Q, QL_ROLE_K, QL_ROLE_V, QL_ROLE_O, QL_ROLE_GATE, QL_ROLE_UP, QL_ROLE_DOWN,
-    QL_ROLE_ROUTER
+    QL_ROLE_ROUTER,
+    QL_ROLE_QKV // Q, K and V in one tensor, for the mixes of a written file: no matrix that is bound has it
 } ql_role;
 
 // Rows of a tensor, taken as two-dimensional (shape[0] columns): row r of the matrix is row
@@ -18,6 +19,13 @@ typedef struct ql_rows {
     uint64_t first, inner, stride;
     bool transposed;
 } ql_rows;
+
+uint64_t ql_rows_index(const ql_rows *rows, uint64_t r);      // which row of the tensor row r is (rows.c)
+const uint8_t *ql_rows_at(const ql_rows *rows, uint64_t r);   // its first byte, not transposed
+void ql_rows_read(const ql_rows *rows, uint64_t r, size_t n, float *out); // its n values
+
+// A row of n values in another type, by the level's encoder where it has one.
+void ql_row_encode(const ql_kernels *kernels, ql_dtype dtype, const float *values, void *row, size_t n);
 
 typedef struct ql_bound {
     ql_matrix *matrix;  // n_rows, n_cols and bias are set; the rest is for whoever packs

@@ -98,6 +98,7 @@ const ql_mix *ql_mix_smaller(const ql_mix *mix) { return mix > mixes ? mix - 1 :
 
 const char *ql_mix_name(const ql_mix *mix) { return mix->name; }
 ql_dtype ql_mix_base(const ql_mix *mix) { return mix->base; }
+int ql_mix_file_type(const ql_mix *mix) { return mix->file_type; }
 
 // ---- the rules ----
 
@@ -136,6 +137,19 @@ static ql_dtype among_experts(const ql_mix *mix, ql_dtype t, ql_role role)
     return t;
 }
 
+// q, k and v as one tensor.
+static ql_dtype of_qkv(const ql_mix *mix)
+{
+    static const struct {
+        const char *name;
+        ql_dtype dtype;
+    } larger[] = {{"Q3_K_M", QL_Q4_K}, {"Q3_K_L", QL_Q4_K}, {"Q4_K_M", QL_Q5_K}, {"Q5_K_M", QL_Q6_K}};
+    for (size_t i = 0; i < sizeof larger / sizeof *larger; i++)
+        if (strcmp(mix->name, larger[i].name) == 0)
+            return larger[i].dtype;
+    return mix->base;
+}
+
 static ql_dtype by_role(const ql_mix *mix, const ql_config *c, const ql_bound *b, bool tied)
 {
     bool quantized = ql_dtype_get(mix->base)->block > 1;
@@ -146,6 +160,8 @@ static ql_dtype by_role(const ql_mix *mix, const ql_config *c, const ql_bound *b
         return t;
     if (b->role == QL_ROLE_OUTPUT || (b->role == QL_ROLE_EMBD && tied))
         return t == QL_Q8_0 ? t : QL_Q6_K;
+    if (b->role == QL_ROLE_QKV)
+        return of_qkv(mix);
     if (b->role == QL_ROLE_V) {
         t = by_rule(mix, &mix->v, c, b->layer);
         // v is small beside the rest where 8 heads share it, as in 70B models of 80 layers
@@ -175,4 +191,26 @@ ql_dtype ql_mix_dtype(const ql_mix *mix, const ql_config *config, const ql_bound
     if (wanted)
         *wanted = t;
     return next_that_fits(t, bound->matrix->n_cols);
+}
+
+// ---- what is said of types that could not be had ----
+
+void ql_fallbacks_note(ql_fallbacks *f, ql_dtype wanted, ql_dtype dtype, uint32_t n_cols)
+{
+    if (wanted == dtype)
+        return;
+    f->of[wanted][dtype].count++;
+    f->of[wanted][dtype].n_cols = n_cols;
+}
+
+void ql_fallbacks_say(const ql_fallbacks *f, const ql_logger *log)
+{
+    for (uint32_t from = 0; from < QL_DTYPE_END; from++)
+        for (uint32_t to = 0; to < QL_DTYPE_END; to++) {
+            uint32_t count = f->of[from][to].count;
+            if (count)
+                ql_log_line(log, "%u %s of %u columns, no whole number of %s blocks of %u: %s instead", count,
+                            count == 1 ? "matrix" : "matrices", f->of[from][to].n_cols, ql_dtype_get(from)->name,
+                            ql_dtype_get(from)->block, ql_dtype_get(to)->name);
+        }
 }

@@ -27,9 +27,19 @@ const ql_mix *ql_mix_smaller(const ql_mix *mix);
 
 const char *ql_mix_name(const ql_mix *mix); // "Q4_K_M"
 ql_dtype ql_mix_base(const ql_mix *mix);    // the type of most matrices
+int ql_mix_file_type(const ql_mix *mix);    // the number of GGUF's general.file_type
 
 // The type of one matrix. *wanted, when not NULL, is what the mix says; the result differs from it when a row is no whole
 // number of its blocks.
 ql_dtype ql_mix_dtype(const ql_mix *mix, const ql_config *config, const ql_bound *bound, bool tied, ql_dtype *wanted);
+
+// How often a type took another's place, and in rows of which length.
+typedef struct ql_fallbacks {
+    struct {
+        uint32_t count, n_cols;
+    } of[QL_DTYPE_END][QL_DTYPE_END]; // [wanted][got]
+} ql_fallbacks;
+void ql_fallbacks_note(ql_fallbacks *fallbacks, ql_dtype wanted, ql_dtype dtype, uint32_t n_cols);
+void ql_fallbacks_say(const ql_fallbacks *fallbacks, const ql_logger *log);
 
 #endif

@@ -33,41 +33,11 @@ typedef struct job {
     size_t scratch_bytes;
 } job;
 
-static const ql_dtype_info *source_info(const ql_rows *rows) { return ql_dtype_get(rows->tensor->dtype); }
-
 static size_t align64(size_t n) { return (n + 63) & ~(size_t)63; }
 
 // A worker's scratch: a row in f32, then 16 rows of the matrix's type.
 static size_t row_scratch(const ql_matrix *m) { return align64(m->n_cols * sizeof(float)); }
 static size_t matrix_scratch(const ql_matrix *m) { return row_scratch(m) + m->panel_bytes; }
-
-static uint64_t tensor_row(const ql_rows *rows, uint64_t r)
-{
-    return rows->first + r / rows->inner * rows->stride + r % rows->inner;
-}
-
-static const uint8_t *row_at(const ql_rows *rows, uint64_t r)
-{
-    return rows->tensor->data + tensor_row(rows, r) * ql_row_bytes(source_info(rows), rows->tensor->shape[0]);
-}
-
-// Column r of a tensor of single values, as a row.
-static void read_column(const ql_rows *rows, uint64_t r, size_t n, float *out)
-{
-    const ql_dtype_info *info = source_info(rows);
-    const uint8_t *at = rows->tensor->data + tensor_row(rows, r) * info->block_bytes;
-    size_t row_bytes = ql_row_bytes(info, rows->tensor->shape[0]);
-    for (size_t i = 0; i < n; i++)
-        info->decode(at + i * row_bytes, out + i, 1);
-}
-
-static void read_row(const ql_rows *rows, uint64_t r, size_t n, float *out)
-{
-    if (rows->transposed)
-        read_column(rows, r, n, out);
-    else
-        source_info(rows)->decode(row_at(rows, r), out, n);
-}
 
 static void note_broken(job *j, size_t row)
 {
@@ -90,13 +60,12 @@ static void pack_panel(job *j, size_t panel, uint8_t *scratch)
 {
     const ql_matrix *m = j->bound->matrix;
     const ql_rows *rows = &j->bound->rows;
-    const ql_dtype_info *info = ql_dtype_get(m->dtype);
-    size_t first = panel * QL_PANEL_ROWS, row_bytes = ql_row_bytes(info, m->n_cols);
+    size_t first = panel * QL_PANEL_ROWS, row_bytes = ql_row_bytes(ql_dtype_get(m->dtype), m->n_cols);
     int n = m->n_rows - first < QL_PANEL_ROWS ? (int)(m->n_rows - first) : QL_PANEL_ROWS;
     uint8_t *dst = j->panels + panel * m->panel_bytes;
-    bool side_by_side = tensor_row(rows, first + (size_t)n - 1) == tensor_row(rows, first) + (size_t)n - 1;
+    bool side_by_side = ql_rows_index(rows, first + (size_t)n - 1) == ql_rows_index(rows, first) + (size_t)n - 1;
     if (j->same_type && !rows->transposed && side_by_side) {
-        pack_rows(j, row_at(rows, first), row_bytes, first, n, dst);
+        pack_rows(j, ql_rows_at(rows, first), row_bytes, first, n, dst);
         return;
     }
     float *values = (float *)(void *)scratch;
@@ -104,14 +73,11 @@ static void pack_panel(job *j, size_t panel, uint8_t *scratch)
     for (int r = 0; r < n; r++) {
         uint8_t *row = blocks + (size_t)r * row_bytes;
         if (j->same_type && !rows->transposed) {
-            memcpy(row, row_at(rows, first + (size_t)r), row_bytes);
+            memcpy(row, ql_rows_at(rows, first + (size_t)r), row_bytes);
             continue;
         }
-        read_row(rows, first + (size_t)r, m->n_cols, values);
-        if (j->kernels->encode[m->dtype])
-            j->kernels->encode[m->dtype](values, row, m->n_cols);
-        else
-            info->encode(values, row, m->n_cols);
+        ql_rows_read(rows, first + (size_t)r, m->n_cols, values);
+        ql_row_encode(j->kernels, m->dtype, values, row, m->n_cols);
     }
     pack_rows(j, blocks, row_bytes, first, n, dst);
 }
@@ -140,13 +106,13 @@ static void release(const ql_bound *b, size_t first_panel, size_t end_panel)
             ql_file_release(rows->tensor->data, rows->tensor->size);
         return;
     }
-    const uint8_t *from = row_at(rows, first_panel * QL_PANEL_ROWS), *to = row_at(rows, end - 1);
-    ql_file_release(from, (size_t)(to - from) + ql_row_bytes(source_info(rows), b->matrix->n_cols));
+    const uint8_t *from = ql_rows_at(rows, first_panel * QL_PANEL_ROWS), *to = ql_rows_at(rows, end - 1);
+    ql_file_release(from, (size_t)(to - from) + ql_row_bytes(ql_dtype_get(rows->tensor->dtype), b->matrix->n_cols));
 }
 
 static size_t source_panel_bytes(const ql_bound *b)
 {
-    const ql_dtype_info *info = source_info(&b->rows);
+    const ql_dtype_info *info = ql_dtype_get(b->rows.tensor->dtype);
     return QL_PANEL_ROWS * ((size_t)b->matrix->n_cols * info->block_bytes / info->block + 1);
 }
 
@@ -197,23 +163,6 @@ static void pack_matrix(const ql_bound *b, uint8_t *panels, uint8_t *scratch, si
 
 // ---- types ----
 
-// How often a type took another's place, and in rows of which length.
-typedef struct fallback {
-    uint32_t count, n_cols;
-} fallback;
-
-static void say_fallbacks(const ql_pack_options *o, fallback table[QL_DTYPE_END][QL_DTYPE_END])
-{
-    for (int from = 0; from < QL_DTYPE_END; from++)
-        for (int to = 0; to < QL_DTYPE_END; to++) {
-            const fallback *f = &table[from][to];
-            if (f->count)
-                ql_log_line(&o->log, "%u %s of %u columns, no whole number of %s blocks of %u: %s instead", f->count,
-                            f->count == 1 ? "matrix" : "matrices", f->n_cols, ql_dtype_get((uint32_t)from)->name,
-                            ql_dtype_get((uint32_t)from)->block, ql_dtype_get((uint32_t)to)->name);
-        }
-}
-
 static ql_dtype type_of(const ql_bound *b, const ql_config *config, const ql_mix *mix, bool tied, ql_dtype *wanted)
 {
     *wanted = b->rows.tensor->dtype;
@@ -242,7 +191,7 @@ uint64_t ql_weights_bytes(const ql_weights *w, const ql_config *config, const ql
 // Gives every matrix its type and its place, and says where a type could not be had.
 static void lay_out(ql_weights *w, const ql_config *config, const ql_pack_options *o, tally *sum, size_t *scratch)
 {
-    fallback fallbacks[QL_DTYPE_END][QL_DTYPE_END] = {0};
+    ql_fallbacks fallbacks = {0};
     bool tied = is_tied(w);
     for (size_t i = 0; i < w->binding->n_matrices; i++) {
         const ql_bound *b = &w->binding->matrices[i];
@@ -251,14 +200,11 @@ static void lay_out(ql_weights *w, const ql_config *config, const ql_pack_option
         m->dtype = type_of(b, config, o->mix, tied, &wanted);
         m->panel_bytes = QL_PANEL_ROWS * ql_row_bytes(ql_dtype_get(m->dtype), m->n_cols);
         m->panels = ql_arena_alloc(&w->panels, ql_n_panels(m), m->panel_bytes);
-        if (m->dtype != wanted) {
-            fallbacks[wanted][m->dtype].count++;
-            fallbacks[wanted][m->dtype].n_cols = m->n_cols;
-        }
+        ql_fallbacks_note(&fallbacks, wanted, m->dtype, m->n_cols);
         sum->total += ql_n_panels(m) * m->panel_bytes;
         *scratch = matrix_scratch(m) > *scratch ? matrix_scratch(m) : *scratch;
     }
-    say_fallbacks(o, fallbacks);
+    ql_fallbacks_say(&fallbacks, &o->log);
 }
 
 ql_code ql_weights_pack(ql_weights *w, const ql_config *config, const ql_pack_options *o, ql_error *err)

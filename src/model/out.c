@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: MIT
+// Owns which tensors a written GGUF file has and how their rows are made. Its decision: what is no matrix of the model
+// (norms, biases, rotations, tensors without a place) stays byte for byte, as in llama.cpp's quantizer.
+#include "model/out.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/fpmode.h"
+#include "tensor/finite.h"
+
+enum { ROWS_AT_ONCE = 16 };
+
+// ---- the plan ----
+
+static ql_out_tensor as_it_is(const ql_tensor *t)
+{
+    ql_out_tensor o = {.name = t->name, .dtype = t->dtype, .n_dims = t->n_dims, .n_rows = ql_tensor_n_values(t),
+                       .size = t->size, .bytes = t->data, .rows = {.tensor = t}};
+    memcpy(o.shape, t->shape, sizeof o.shape);
+    o.n_rows = o.shape[0] ? o.n_rows / o.shape[0] : 0;
+    o.rows.inner = o.rows.stride = o.n_rows + 1; // the rows as they lie
+    return o;
+}
+
+// Of a tensor with several matrices the last one bound decides, but q, k and v together have a rule of their own.
+static ql_dtype type_for(const ql_bound *b, const ql_bound *before, const ql_mix *mix, const ql_config *config, bool tied,
+                         ql_dtype *wanted)
+{
+    ql_bound whole = *b;
+    if (before && before->role != b->role && (b->role == QL_ROLE_K || b->role == QL_ROLE_V))
+        whole.role = QL_ROLE_QKV;
+    return ql_mix_dtype(mix, config, &whole, tied, wanted);
+}
+
+static ql_code encode_as(ql_out_tensor *o, ql_dtype dtype, ql_error *err)
+{
+    const ql_dtype_info *info = ql_dtype_get(dtype);
+    if (!ql_mul_u64(o->n_rows, ql_row_bytes(info, o->shape[0]), &o->size))
+        return ql_fail(err, QL_E_FORMAT, "tensor %s: its size as %s does not fit in 64 bits", o->name, info->name);
+    o->dtype = dtype;
+    o->bytes = NULL;
+    return QL_OK;
+}
+
+static ql_code encode_matrices(ql_out *out, const ql_source *source, const ql_config *config, const ql_weights *w,
+                               const ql_mix *mix, const ql_logger *log, ql_error *err)
+{
+    const ql_bound *before = NULL;
+    bool tied = w->output.n_rows == 0;
+    ql_fallbacks fallbacks = {0};
+    for (size_t i = 0; i < w->binding->n_matrices; i++) {
+        const ql_bound *b = &w->binding->matrices[i];
+        const ql_tensor *t = b->rows.tensor;
+        ql_out_tensor *o = &out->tensors[t - ql_source_tensor_at(source, 0)];
+        ql_dtype wanted, dtype = type_for(b, before && before->rows.tensor == t ? before : NULL, mix, config, tied, &wanted);
+        if (dtype != t->dtype)
+            QL_TRY(encode_as(o, dtype, err));
+        else
+            *o = as_it_is(t);
+        ql_fallbacks_note(&fallbacks, wanted, dtype, b->matrix->n_cols);
+        before = b;
+    }
+    ql_fallbacks_say(&fallbacks, log);
+    return QL_OK;
+}
+
+ql_code ql_out_plan(ql_out *out, const ql_source *source, const ql_config *config, const ql_weights *weights,
+                    const ql_mix *mix, const ql_logger *log, ql_error *err)
+{
+    size_t n = ql_source_n_tensors(source);
+    *out = (ql_out){.n = n};
+    if (!(out->tensors = calloc(n + 1, sizeof *out->tensors)))
+        return ql_fail_memory(err, (n + 1) * sizeof *out->tensors);
+    for (size_t i = 0; i < n; i++)
+        out->tensors[i] = as_it_is(ql_source_tensor_at(source, i));
+    if (mix)
+        QL_TRY(encode_matrices(out, source, config, weights, mix, log, err));
+    for (size_t i = 0; i < n; i++)
+        out->n_encoded += !out->tensors[i].bytes;
+    return QL_OK;
+}
+
+void ql_out_free(ql_out *out)
+{
+    free(out->tensors);
+    *out = (ql_out){0};
+}
+
+// ---- encoding ----
+
+typedef struct job {
+    const ql_out_encoder *encoder;
+    const ql_out_tensor *tensor;
+    uint64_t first, end;
+    uint8_t *dst;
+    atomic_uint_fast64_t next, broken;
+} job;
+
+static void note_broken(job *j, uint64_t row)
+{
+    uint_fast64_t least = atomic_load(&j->broken);
+    while (row < least && !atomic_compare_exchange_weak(&j->broken, &least, row))
+        ;
+}
+
+static void encode_row(job *j, uint64_t row, float *values)
+{
+    const ql_out_tensor *t = j->tensor;
+    size_t n = t->shape[0], row_bytes = ql_row_bytes(ql_dtype_get(t->dtype), n);
+    uint8_t *at = j->dst + (row - j->first) * row_bytes;
+    ql_rows_read(&t->rows, row, n, values);
+    ql_row_encode(j->encoder->kernels, t->dtype, values, at, n);
+    if (!ql_row_is_finite(t->dtype, at, n))
+        note_broken(j, row);
+}
+
+static void work(void *arg, int worker)
+{
+    job *j = arg;
+    float *values = (float *)(void *)(j->encoder->scratch + (size_t)worker * j->encoder->scratch_bytes);
+    ql_fpmode saved = ql_fpmode_enter();
+    for (uint64_t row; (row = atomic_fetch_add(&j->next, ROWS_AT_ONCE)) < j->end;)
+        for (uint64_t r = row; r < j->end && r < row + ROWS_AT_ONCE; r++)
+            encode_row(j, r, values);
+    ql_fpmode_leave(saved);
+}
+
+ql_code ql_out_encoder_init(ql_out_encoder *encoder, const ql_out *out, ql_pool *pool, const ql_kernels *kernels,
+                            ql_error *err)
+{
+    uint64_t longest = 0;
+    *encoder = (ql_out_encoder){.pool = pool, .kernels = kernels};
+    for (size_t i = 0; i < out->n; i++)
+        if (!out->tensors[i].bytes && out->tensors[i].shape[0] > longest)
+            longest = out->tensors[i].shape[0];
+    encoder->scratch_bytes = (longest * sizeof(float) + 63) & ~(size_t)63; // bounded: binding checked the row
+    size_t bytes = (size_t)ql_pool_size(pool) * encoder->scratch_bytes + 64;
+    encoder->scratch = aligned_alloc(64, bytes);
+    return encoder->scratch ? QL_OK : ql_fail_memory(err, bytes);
+}
+
+void ql_out_encoder_free(ql_out_encoder *encoder)
+{
+    free(encoder->scratch);
+    *encoder = (ql_out_encoder){0};
+}
+
+void ql_out_encode(ql_out_encoder *encoder, const ql_out_tensor *tensor, uint64_t first, uint64_t end, uint8_t *dst)
+{
+    job j = {.encoder = encoder, .tensor = tensor, .first = first, .end = end, .dst = dst, .broken = UINT64_MAX};
+    atomic_store(&j.next, first);
+    ql_pool_run(encoder->pool, ql_pool_size(encoder->pool), work, &j);
+    if (j.broken < encoder->broken)
+        encoder->broken = j.broken;
+}
