@@ -55,6 +55,8 @@ static int module_clear(PyObject *module)
 static PyMethodDef module_methods[] = {
     {"doctor", ql_py_doctor, METH_VARARGS, "doctor(measure, /): what this machine has, as JSON."},
     {"verify", ql_py_verify, METH_VARARGS, "verify(path, threads, /): (findings, n_tensors, n_values, n_packed)."},
+    {"export_gguf", ql_py_export_gguf, METH_VARARGS,
+     "export_gguf(path, quantization, threads, out, progress, log, /): (quantization, bytes, n_tensors, n_encoded)."},
     {NULL, NULL, 0, NULL},
 };
 

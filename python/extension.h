@@ -69,6 +69,18 @@ void *ql_py_alloc(PyTypeObject *type);
 // Ends a dealloc: frees the object and drops its type.
 void ql_py_dealloc(PyObject *self);
 
+// ---- callback.c ----
+
+// Who listens to a call of the library that runs without the GIL: thread is what PyEval_SaveThread() gave.
+typedef struct ql_py_listener {
+    PyThreadState *thread;
+    PyObject *progress, *log;            // None: nobody
+    PyObject *type, *value, *traceback;  // what one of them raised, for PyErr_Restore()
+} ql_py_listener;
+void ql_py_report_progress(void *listener, float fraction);
+void ql_py_report_line(void *listener, const char *line);
+bool ql_py_interrupted(void *listener); // Ctrl-C, or one of them raised: the exception is in the listener
+
 // ---- tokenizer.c, for both kinds of owner ----
 
 PyObject *ql_py_tokenize(PyObject *self, const ql_tokenizer *tokenizer, PyObject *args);
@@ -79,6 +91,7 @@ PyObject *ql_py_vocab_info(const ql_tokenizer *tokenizer);
 
 PyObject *ql_py_doctor(PyObject *module, PyObject *args);
 PyObject *ql_py_verify(PyObject *module, PyObject *args);
+PyObject *ql_py_export_gguf(PyObject *module, PyObject *args);
 
 // ---- session.c ----
 

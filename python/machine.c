@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The functions of the module without a handle: doctor() and verify(). They know no model.
+// The functions of the module without a handle: doctor(), verify() and export_gguf(). They know no model.
 #include "extension.h"
 
 #include <string.h>
@@ -61,4 +61,31 @@ PyObject *ql_py_verify(PyObject *module, PyObject *args)
     }
     return Py_BuildValue("NKKI", look.findings, (unsigned long long)result.n_tensors, (unsigned long long)result.n_values,
                          (unsigned)result.n_packed);
+}
+
+// ---- export ----
+
+PyObject *ql_py_export_gguf(PyObject *module, PyObject *args)
+{
+    const char *path, *out;
+    PyObject *quantization;
+    ql_py_listener l = {0};
+    ql_export_options options = {.progress = ql_py_report_progress, .log = ql_py_report_line,
+                                 .cancelled = ql_py_interrupted, .user = &l};
+    ql_export_result result;
+    ql_error err = {0};
+    if (!PyArg_ParseTuple(args, "yOiyOO:export_gguf", &path, &quantization, &options.threads, &out, &l.progress, &l.log) ||
+        ql_py_string(quantization, "quantization", &options.quantization) < 0)
+        return NULL;
+    l.thread = PyEval_SaveThread();
+    ql_code code = ql_export_gguf(path, &options, out, &result, &err);
+    PyEval_RestoreThread(l.thread);
+    if (l.type) {
+        PyErr_Restore(l.type, l.value, l.traceback);
+        return NULL;
+    }
+    if (code != QL_OK)
+        return ql_py_raise_in(PyModule_GetState(module), &err);
+    return Py_BuildValue("sKKK", result.quantization, (unsigned long long)result.bytes, (unsigned long long)result.n_tensors,
+                         (unsigned long long)result.n_encoded);
 }

@@ -8,53 +8,16 @@
 
 // ---- opening ----
 
-// Loading runs without the GIL; the library calls back on the same thread, which takes it for as long as Python runs.
-typedef struct loading {
-    PyThreadState *thread;
-    PyObject *progress, *log;            // None: nobody listens
-    PyObject *type, *value, *traceback;  // what one of them raised: neither is called again
-} loading;
-
-// argument is a new reference or NULL with an exception; the GIL is held.
-static void call_back(loading *load, PyObject *callable, PyObject *argument)
-{
-    PyObject *result = argument ? PyObject_CallFunctionObjArgs(callable, argument, NULL) : NULL;
-    if (!result)
-        PyErr_Fetch(&load->type, &load->value, &load->traceback);
-    Py_XDECREF(argument);
-    Py_XDECREF(result);
-}
-
-static void report_progress(void *user, float fraction)
-{
-    loading *load = user;
-    if (load->type)
-        return;
-    PyEval_RestoreThread(load->thread);
-    call_back(load, load->progress, PyFloat_FromDouble((double)fraction));
-    load->thread = PyEval_SaveThread();
-}
-
-static void report_line(void *user, const char *line)
-{
-    loading *load = user;
-    if (load->type)
-        return;
-    PyEval_RestoreThread(load->thread);
-    call_back(load, load->log, PyUnicode_DecodeUTF8(line, (Py_ssize_t)strlen(line), "replace"));
-    load->thread = PyEval_SaveThread();
-}
-
 static int open_model(Model *self, const char *path, ql_model_options *options, PyObject *progress, PyObject *log)
 {
-    loading load = {.progress = progress, .log = log};
+    ql_py_listener load = {.progress = progress, .log = log};
     ql_error err = {0};
     if (progress != Py_None) {
-        options->progress = report_progress;
+        options->progress = ql_py_report_progress;
         options->progress_user = &load;
     }
     if (log != Py_None) {
-        options->log = report_line;
+        options->log = ql_py_report_line;
         options->log_user = &load;
     }
     load.thread = PyEval_SaveThread();

@@ -4,18 +4,16 @@
 from __future__ import annotations
 
 import os
-import sys
-import time
 from typing import Any
 
 from . import _quantllm
 from ._arguments import UINT32_MAX, UINT64_MAX, flag, integer, known_names, optional_text, whole, wrong_type
+from ._export import FORMATS
 from ._model import Origin, TurboModel, size_of
+from ._stderr import ProgressBar, short, talker
 from ._tokenizer import file_path
 
 _BITS = (2, 3, 4, 5, 6, 8, 16)
-_PATIENCE = 0.5  # seconds without a bar
-_FORMATS = ("gguf", "safetensors", "onnx", "mlx")
 _EXPORT_ALIASES = {"export_format": "format", "export_quantization": "quantization"}
 _EXPORT_DEFAULTS = {"format": "safetensors", "quantization": "Q4_K_M", "push_format": "safetensors",
                     "push_quantization": None}
@@ -99,15 +97,15 @@ def turbo(
     )
     first_seed = None if seed is None else integer("seed", seed, 0, UINT64_MAX)
     export_push_config = _export_push_config(config)
-    say = _say if flag("verbose", verbose) else _say_nothing
+    say = talker(flag("verbose", verbose))
     origin = _locate(model, name, optional_text("revision", revision), optional_text("token", token), verbose)
-    bar = _ProgressBar(origin.name) if verbose else None
+    bar = ProgressBar("loading", origin.name) if verbose else None
     try:
         handle = _quantllm.Model(os.fsencode(origin.path), *arguments, bar, bar.log if bar else None)
     finally:
         if bar:
             bar.clear()
-    opened = TurboModel(handle, origin, bits, first_seed, flag("speculation", speculation), export_push_config)
+    opened = TurboModel(handle, origin, bits, first_seed, flag("speculation", speculation), export_push_config, verbose)
     say(_summary(opened.report()))
     return opened
 
@@ -138,7 +136,7 @@ def _locate(model: Any, name: str, revision: str | None, token: str | None, verb
 
         hub_name = _hub.parse(name) if isinstance(model, str) else None
         if hub_name:
-            say = _say if verbose else _say_nothing
+            say = talker(verbose)
             snapshot = _hub.fetch(hub_name, revision, token, verbose, say)
             return Origin(snapshot.path, str(hub_name), f"{hub_name}@{snapshot.commit}")
         if isinstance(model, str):
@@ -194,8 +192,8 @@ def _export_push_config(config: Any) -> dict[str, str | None]:
         if name in given:
             raise ValueError(f"config has {key!r} twice, as {name!r} too: give one of them")
         given[name] = optional_text(f"config[{key!r}]", value)
-        if name.endswith("format") and given[name] not in (None, *_FORMATS):
-            raise ValueError(f"config[{key!r}] must be one of {', '.join(_FORMATS)}, got {value!r}")
+        if name.endswith("format") and given[name] not in (None, *FORMATS):
+            raise ValueError(f"config[{key!r}] must be one of {', '.join(FORMATS)}, got {value!r}")
     given = {name: value for name, value in given.items() if value is not None}
     copied = {f"push_{name}": given[name] for name in ("format", "quantization") if name in given}
     return {**_EXPORT_DEFAULTS, **copied, **given}
@@ -214,17 +212,7 @@ def _template_source(chat_template: Any) -> str | None:
     return chat_template
 
 
-# ---- stderr ----
-
-
-def _say(text: str) -> None:
-    if sys.stderr is not None:
-        sys.stderr.write(text + "\n")
-        sys.stderr.flush()
-
-
-def _say_nothing(text: str) -> None:
-    pass
+# ---- what is said ----
 
 
 def _summary(report: dict[str, Any]) -> str:
@@ -232,43 +220,6 @@ def _summary(report: dict[str, Any]) -> str:
     size = size_of(report["n_params"])
     cached = " from the cache" if report["from_cache"] else ""
     return (
-        f"quantllm: {_short(report['model_id'])}: {size} parameters, {report['quantization']}, context "
+        f"quantllm: {short(report['model_id'])}: {size} parameters, {report['quantization']}, context "
         f"{report['max_length']}, threads {report['threads']}, {report['isa']}, {report['load_seconds']:.2f} s{cached}"
     )
-
-
-def _short(name: str) -> str:
-    """A path's last part; a name of the Hub as it is."""
-    return os.path.basename(name.rstrip(os.sep)) if os.path.exists(name) else name
-
-
-class _ProgressBar:
-    """Called with the fraction that is loaded, and with lines about it. Draws on a terminal only, and only what takes a
-    while: most starts never import tqdm."""
-
-    def __init__(self, name: str) -> None:
-        self._name = _short(name)
-        self._start = time.monotonic()
-        self._terminal = sys.stderr is not None and sys.stderr.isatty()
-        self._bar: Any = None
-
-    def __call__(self, fraction: float) -> None:
-        if not self._terminal or time.monotonic() - self._start < _PATIENCE:
-            return
-        if self._bar is None:
-            from tqdm import tqdm
-
-            self._bar = tqdm(
-                total=1.0, desc=f"loading {self._name}", file=sys.stderr, leave=False,
-                bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}",
-            )
-        self._bar.update(fraction - self._bar.n)
-
-    def log(self, line: str) -> None:
-        if self._bar is not None:
-            self._bar.clear()
-        _say(f"quantllm: {line}")
-
-    def clear(self) -> None:
-        if self._bar is not None:
-            self._bar.close()

@@ -12,6 +12,7 @@ from . import _arguments as check
 from . import _quantllm
 from ._answer import Answer, AnswerStream, Parser, parse_answer
 from ._arguments import known_names
+from ._export import checked_format, checked_path, default_path, export_gguf
 from ._generation import Generation, Prompts, SessionPool, Stream, Usage, run
 from ._json import template_request
 from ._tokenizer import Tokenizer, decode_with, encode_with
@@ -85,6 +86,7 @@ class TurboModel:
         seed: int | None,
         speculation: bool,
         export_push_config: dict[str, str | None],
+        verbose: bool,
     ) -> None:
         """Not to be called: turbo() makes one."""
         self._handle = handle
@@ -93,6 +95,7 @@ class TurboModel:
         self._seed = seed
         self._speculation = speculation
         self._export_push_config = export_push_config
+        self._verbose = verbose
         self._calls = itertools.count()  # those without a seed of their own
         self._info = handle.info()
         self._defaults = handle.default_params()
@@ -329,6 +332,35 @@ class TurboModel:
         add_generation_prompt = check.flag("add_generation_prompt", add_generation_prompt)
         return render(*template_request(messages, tools, documents, variables, add_generation_prompt))
 
+    # ---- files ----
+
+    @known_names
+    def export(
+        self, format: str | None = None, path: str | os.PathLike[str] | None = None, *, quantization: str | None = None
+    ) -> str:
+        """Writes the model to a file for other programs, and returns its path.
+
+        format        "gguf": one GGUF file, as llama.cpp, Ollama and LM Studio read it. None: what
+                      turbo(config={"format": ...}) says. Other formats are not written.
+        path          the file; one that is there is replaced when the new one is whole. None: NAME.TYPE.gguf in the
+                      current folder
+        quantization  the type of the weights, as for turbo(); "auto" keeps the types of a GGUF file. None: what
+                      turbo(config={"quantization": ...}) says, else "Q4_K_M"
+
+        The values are the model file's own, whatever quantization it runs in. The model may be used meanwhile. What is
+        said goes to stderr, with turbo(verbose=False) nothing.
+
+        Raises ValueError for an unknown format or type, and for a path that is one of the model's own files;
+        FileNotFoundError for a folder that is not there; OSError, with what was written, when the disk is full or
+        refuses (nothing is left of the file then); NotImplementedError for a model without an exact form in GGUF."""
+        self._check_open()
+        checked_format(format, self._export_push_config["format"])
+        quantization = _or(quantization, self._export_push_config["quantization"])
+        kind = check.optional_text("quantization", quantization)
+        out = checked_path(path, default_path(self._origin.name, kind))
+        source = self._origin.source if os.path.isabs(self._origin.source) else self._origin.path
+        return export_gguf(source, self._origin.name, out, kind, self._info["threads"], self._verbose)
+
     # ---- facts ----
 
     def report(self) -> dict[str, Any]:
@@ -376,7 +408,7 @@ class TurboModel:
 
     @property
     def export_push_config(self) -> dict[str, str | None]:
-        """The defaults that turbo(config=...) set for export and push, which are not there yet: format, quantization,
+        """The defaults that turbo(config=...) set for export and push, which is not there yet: format, quantization,
         push_format, push_quantization."""
         return self._export_push_config
 

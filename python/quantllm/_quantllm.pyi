@@ -11,6 +11,15 @@ SKIP_SPECIAL: int
 
 def doctor(measure: bool, /) -> str: ...
 def verify(path: bytes, threads: int, /) -> tuple[list[tuple[str, str]], int, int, int]: ...
+def export_gguf(
+    path: bytes,
+    quantization: str | None,
+    threads: int,
+    out: bytes,
+    progress: Callable[[float], object] | None,
+    log: Callable[[str], object] | None,
+    /,
+) -> tuple[str, int, int, int]: ...
 
 class TemplateError(ValueError): ...
 

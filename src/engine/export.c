@@ -203,8 +203,7 @@ static ql_code write_all(exporting *e, ql_error *err)
     if (e->n_broken)
         ql_log_line(&e->log, "%zu tensor%s NaN or infinite values: %s%s; quantllm verify shows all", e->n_broken,
                     e->n_broken == 1 ? " has" : "s have", e->broken, e->n_broken > 1 ? ", ..." : "");
-    if (!ql_source_is_unchanged(e->source))
-        return ql_fail(err, QL_E_IO, "%s: changed while it was read, nothing was written", ql_source_path(e->source));
+    QL_TRY(ql_source_check_unchanged(e->source, err));
     int reason = ql_new_file_publish(&e->file);
     return reason ? say_reason(e, reason, ql_gguf_writer_file_bytes(e->writer), err) : QL_OK;
 }

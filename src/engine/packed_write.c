@@ -130,7 +130,7 @@ static void *write_file(void *arg)
     put(w, w->header.data, w->header.len, 0);
     for (size_t i = 0; i < w->n_pieces; i++)
         put(w, w->pieces[i].data, w->pieces[i].size, w->pieces[i].offset);
-    if (!w->reason && !ql_source_is_unchanged(w->source))
+    if (!w->reason && ql_source_check_unchanged(w->source, NULL) != QL_OK)
         w->reason = ESTALE;
     if (!w->reason)
         w->reason = ql_new_file_publish(&w->file);

@@ -65,7 +65,9 @@ static bool is_folder(const char *path)
 static bool note_identity(ql_buf *identity, const char *path)
 {
     struct stat st;
+    errno = 0;
     char *real = realpath(path, NULL);
+    identity->failed |= !real && errno == ENOMEM;
     bool seen = stat(path, &st) == 0;
     int reason = errno;
     if (seen)
@@ -93,14 +95,17 @@ ql_code ql_source_map(ql_source *owner, const char *path, ql_file *file, ql_erro
     return code;
 }
 
-bool ql_source_is_unchanged(const ql_source *s)
+ql_code ql_source_check_unchanged(const ql_source *s, ql_error *err)
 {
     ql_buf now = {0};
     for (size_t at = 0; at < s->files.len; at += strlen(s->files.data + at) + 1)
         note_identity(&now, s->files.data + at);
     bool same = !now.failed && now.len == s->identity.len && (!now.len || memcmp(now.data, s->identity.data, now.len) == 0);
+    bool failed = now.failed;
     ql_buf_free(&now);
-    return same;
+    if (failed)
+        return ql_fail_memory(err, s->identity.len);
+    return same ? QL_OK : ql_fail(err, QL_E_IO, "%s: changed while it was read", s->path);
 }
 
 bool ql_source_has_file(const ql_source *s, const char *path)

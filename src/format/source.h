@@ -70,8 +70,8 @@ const char *ql_source_remark(const ql_source *source, size_t i);
 // Appends what changes when any file of the source changes: a line for each, with its real path, size, times and inode.
 void ql_source_identity(const ql_source *source, ql_buf *out);
 
-// Whether all its files are still what they were when it was opened, by the same measures.
-bool ql_source_is_unchanged(const ql_source *source);
+// QL_E_IO unless all its files are still what they were when it was opened, by the same measures.
+ql_code ql_source_check_unchanged(const ql_source *source, ql_error *err);
 
 // Whether path is one of its files, by whatever name.
 bool ql_source_has_file(const ql_source *source, const char *path);

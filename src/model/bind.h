@@ -8,8 +8,7 @@
 // What a matrix does, for the mixes of quantization types.
 typedef enum ql_role {
     QL_ROLE_EMBD, QL_ROLE_OUTPUT, QL_ROLE_Q, QL_ROLE_K, QL_ROLE_V, QL_ROLE_O, QL_ROLE_GATE, QL_ROLE_UP, QL_ROLE_DOWN,
-    QL_ROLE_ROUTER,
-    QL_ROLE_QKV // Q, K and V in one tensor, for the mixes of a written file: no matrix that is bound has it
+    QL_ROLE_ROUTER
 } ql_role;
 
 // Rows of a tensor, taken as two-dimensional (shape[0] columns): row r of the matrix is row

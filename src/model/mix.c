@@ -137,19 +137,6 @@ static ql_dtype among_experts(const ql_mix *mix, ql_dtype t, ql_role role)
     return t;
 }
 
-// q, k and v as one tensor.
-static ql_dtype of_qkv(const ql_mix *mix)
-{
-    static const struct {
-        const char *name;
-        ql_dtype dtype;
-    } larger[] = {{"Q3_K_M", QL_Q4_K}, {"Q3_K_L", QL_Q4_K}, {"Q4_K_M", QL_Q5_K}, {"Q5_K_M", QL_Q6_K}};
-    for (size_t i = 0; i < sizeof larger / sizeof *larger; i++)
-        if (strcmp(mix->name, larger[i].name) == 0)
-            return larger[i].dtype;
-    return mix->base;
-}
-
 static ql_dtype by_role(const ql_mix *mix, const ql_config *c, const ql_bound *b, bool tied)
 {
     bool quantized = ql_dtype_get(mix->base)->block > 1;
@@ -160,8 +147,6 @@ static ql_dtype by_role(const ql_mix *mix, const ql_config *c, const ql_bound *b
         return t;
     if (b->role == QL_ROLE_OUTPUT || (b->role == QL_ROLE_EMBD && tied))
         return t == QL_Q8_0 ? t : QL_Q6_K;
-    if (b->role == QL_ROLE_QKV)
-        return of_qkv(mix);
     if (b->role == QL_ROLE_V) {
         t = by_rule(mix, &mix->v, c, b->layer);
         // v is small beside the rest where 8 heads share it, as in 70B models of 80 layers

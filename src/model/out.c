@@ -25,16 +25,6 @@ static ql_out_tensor as_it_is(const ql_tensor *t)
     return o;
 }
 
-// Of a tensor with several matrices the last one bound decides, but q, k and v together have a rule of their own.
-static ql_dtype type_for(const ql_bound *b, const ql_bound *before, const ql_mix *mix, const ql_config *config, bool tied,
-                         ql_dtype *wanted)
-{
-    ql_bound whole = *b;
-    if (before && before->role != b->role && (b->role == QL_ROLE_K || b->role == QL_ROLE_V))
-        whole.role = QL_ROLE_QKV;
-    return ql_mix_dtype(mix, config, &whole, tied, wanted);
-}
-
 static ql_code encode_as(ql_out_tensor *o, ql_dtype dtype, ql_error *err)
 {
     const ql_dtype_info *info = ql_dtype_get(dtype);
@@ -45,23 +35,22 @@ static ql_code encode_as(ql_out_tensor *o, ql_dtype dtype, ql_error *err)
     return QL_OK;
 }
 
+// Of a tensor with several matrices the last one bound decides: v of q, k and v, as in llama.cpp.
 static ql_code encode_matrices(ql_out *out, const ql_source *source, const ql_config *config, const ql_weights *w,
                                const ql_mix *mix, const ql_logger *log, ql_error *err)
 {
-    const ql_bound *before = NULL;
     bool tied = w->output.n_rows == 0;
     ql_fallbacks fallbacks = {0};
     for (size_t i = 0; i < w->binding->n_matrices; i++) {
         const ql_bound *b = &w->binding->matrices[i];
         const ql_tensor *t = b->rows.tensor;
         ql_out_tensor *o = &out->tensors[t - ql_source_tensor_at(source, 0)];
-        ql_dtype wanted, dtype = type_for(b, before && before->rows.tensor == t ? before : NULL, mix, config, tied, &wanted);
+        ql_dtype wanted, dtype = ql_mix_dtype(mix, config, b, tied, &wanted);
         if (dtype != t->dtype)
             QL_TRY(encode_as(o, dtype, err));
         else
             *o = as_it_is(t);
         ql_fallbacks_note(&fallbacks, wanted, dtype, b->matrix->n_cols);
-        before = b;
     }
     ql_fallbacks_say(&fallbacks, log);
     return QL_OK;

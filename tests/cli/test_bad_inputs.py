@@ -70,7 +70,7 @@ def check_all(inputs, answers):
 
 
 def test_numbers():
-    """01 to 59 and 71; 72, what is written: test_packed_cache_on_a_full_disk."""
+    """01 to 59 and 71; 72, what is written: test_export.py, and test_packed_cache_on_a_full_disk."""
     there = {re.match(r"\d*", bad.number)[0] for bad in bad_inputs.TABLE}
     assert {f"{n:02}" for n in range(1, 60)} | {"71"} <= there
 
@@ -182,7 +182,7 @@ def test_more_than_ulimit_allows(command, tmp_path, room, message):
     assert status == "MemoryError" and re.fullmatch(message, text), done
 
 
-# ---- 72: the packed cache is what is written; there is no verb that writes a model ----
+# ---- 72: of what is written, the packed cache; the other is an exported model (test_export.py) ----
 
 
 def test_packed_cache_on_a_full_disk(command, tmp_path):

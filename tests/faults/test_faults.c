@@ -23,7 +23,7 @@
 enum { MAX_PATH = 256, SAMPLE = 25 };
 
 static char work[MAX_PATH], model_path[MAX_PATH + 32], folder_path[MAX_PATH + 32], cache_path[MAX_PATH + 32],
-    split_path[MAX_PATH + 64];
+    split_path[MAX_PATH + 64], export_path[MAX_PATH + 32];
 static bool whole;
 
 // What a user does. It gives a text that is the same each time, or an error.
@@ -32,6 +32,7 @@ typedef struct scenario {
     ql_code (*run)(ql_buf *text, ql_error *err);
     bool keeps;       // writes to the packed cache
     bool from_cache;  // begins with what the cache has; else the cache is empty
+    bool exports;     // to export_path
 } scenario;
 
 // ---- what is done ----
@@ -136,14 +137,28 @@ static ql_code run_answer(ql_buf *text, ql_error *err)
     return code;
 }
 
+static ql_code export_model(const char *path, ql_buf *text, ql_error *err)
+{
+    ql_export_result result;
+    const ql_export_options options = {.quantization = "Q4_0", .threads = 2};
+    ql_code code = ql_export_gguf(path, &options, export_path, &result, err);
+    if (code == QL_OK)
+        ql_buf_printf(text, "%s %llu %llu", result.quantization, (unsigned long long)result.bytes,
+                      (unsigned long long)result.n_encoded);
+    return code;
+}
+
+static ql_code run_export(ql_buf *text, ql_error *err) { return export_model(split_path, text, err); }
+
 static const scenario scenarios[] = {
-    {"load a GGUF file and generate", run_gguf, false, false},
-    {"load a split GGUF file and generate", run_split, false, false},
-    {"load a folder and generate", run_folder, false, false},
-    {"quantize, keep and generate", run_quantized, true, false},
-    {"start from the packed cache and generate", run_quantized, true, true},
-    {"render a chat", run_chat, false, false},
-    {"take an answer apart", run_answer, false, false},
+    {"load a GGUF file and generate", run_gguf, false, false, false},
+    {"load a split GGUF file and generate", run_split, false, false, false},
+    {"load a folder and generate", run_folder, false, false, false},
+    {"quantize, keep and generate", run_quantized, true, false, false},
+    {"start from the packed cache and generate", run_quantized, true, true, false},
+    {"render a chat", run_chat, false, false, false},
+    {"take an answer apart", run_answer, false, false, false},
+    {"export a GGUF file", run_export, true, false, true},
 };
 
 // ---- tokenizers of every kind: tests/fuzz/corpus/fuzz_tokenizer holds tokenizer.json, a 0 byte and a text ----
@@ -223,6 +238,28 @@ static void check_it(const char *path)
     assert_int_equal(before.st_size, after.st_size);
 }
 
+// An exported file is whole, the same each time, or not there; none is left under a temporary name. It is removed.
+static void check_export(const char *what, ql_code code)
+{
+    static char content[2][1 << 18];
+    static size_t n[2];
+    char part[MAX_PATH + 64];
+    snprintf(part, sizeof part, "%s.quantllm-part", export_path);
+    FILE *in = fopen(export_path, "rb");
+    if ((code == QL_OK) != (in != NULL) || access(part, F_OK) == 0)
+        wrong("%s: code %d, and the file is %sthere, the temporary one %sthere", what, (int)code, in ? "" : "not ",
+              access(part, F_OK) == 0 ? "" : "not ");
+    if (!in)
+        return;
+    n[1] = fread(content[1], 1, sizeof content[1], in);
+    fclose(in);
+    if (!n[0])
+        memcpy(content[0], content[1], n[0] = n[1]);
+    if (n[0] != n[1] || memcmp(content[0], content[1], n[0]) != 0)
+        wrong("%s: the exported file is another one", what);
+    unlink(export_path);
+}
+
 // ---- sweeps ----
 
 static ql_code attempt(const scenario *s, ql_buf *text, ql_error *err)
@@ -246,6 +283,7 @@ static void fail_once(const scenario *s, fault_kind kind, unsigned long at, bool
     snprintf(what, sizeof what, "%s, %s %lu%s", s->name, fault_name(kind), at, lasting ? " and all after it" : "");
     if (s->keeps && !s->from_cache)
         in_cache(remove_it);
+    unlink(export_path);
     fault_state before = faults_state();
     faults_begin(kind, at, lasting);
     ql_code code = attempt(s, &text, &err);
@@ -262,10 +300,14 @@ static void fail_once(const scenario *s, fault_kind kind, unsigned long at, bool
     if (!faults_nothing_left(before, left, sizeof left))
         wrong("%s: %s", what, left);
     in_cache(check_it);
+    if (s->exports)
+        check_export(what, code);
     if (s->keeps && (code = attempt(s, &text, &err)) != QL_OK) // the next run
         wrong("%s, the next run: %s", what, err.message);
     if (s->keeps)
         expect_equal(what, &text, expected);
+    if (s->exports)
+        check_export(what, code);
     ql_buf_free(&text);
 }
 
@@ -353,7 +395,7 @@ static void tokenizers_without_memory(void **state)
             continue;
         char name[300];
         snprintf(name, sizeof name, "the tokenizer %s", e->d_name);
-        sweep(&(scenario){name, run_tokenizer, false, false});
+        sweep(&(scenario){name, run_tokenizer, false, false, false});
         n++;
     }
     closedir(dir);
@@ -379,6 +421,7 @@ static int set_up(void **state)
     snprintf(model_path, sizeof model_path, "%s/tiny.gguf", work);
     snprintf(folder_path, sizeof folder_path, "%s/folder", work);
     snprintf(cache_path, sizeof cache_path, "%s/cache", work);
+    snprintf(export_path, sizeof export_path, "%s/export.gguf", work);
     snprintf(split_path, sizeof split_path, "%s/split-00001-of-00002.gguf", work);
     snprintf(tokenizer_path, sizeof tokenizer_path, "%s/tokenizer.json", work);
     setenv("QUANTLLM_CACHE", cache_path, 1);

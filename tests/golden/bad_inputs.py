@@ -5,7 +5,8 @@
     bad_inputs.py FOLDER [NUMBER...]    makes them there
 
 01-39 are GGUF files, 40-49 Hugging Face folders, 50-54 tokenizers, 55-59 chat templates, 71 a model that memory can not
-hold; A11 has broken numbers. Letters are further cases of the same rule. tests/cli/test_bad_inputs.py gives all of them to
+hold; A11 has broken numbers; 72 is a situation, not an input: tests/cli/test_export.py. Letters are further cases of the same
+rule. tests/cli/test_bad_inputs.py gives all of them to
 the C library, the command and Python; bench/peers_reliability.py to another engine. Nothing but the standard library."""
 import dataclasses
 import json

@@ -12,7 +12,7 @@ import pytest
 
 import quantllm
 from quantllm import Tokenizer, turbo
-from quantllm import _load, _quantllm
+from quantllm import _load, _quantllm, _stderr
 
 DEFAULTS = {"format": "safetensors", "quantization": "Q4_K_M", "push_format": "safetensors", "push_quantization": None}
 
@@ -99,7 +99,7 @@ def loud(monkeypatch):
         Model = Loud
 
     monkeypatch.setattr(_load, "_quantllm", Module)
-    monkeypatch.setattr(_load, "_PATIENCE", 0.0)
+    monkeypatch.setattr(_stderr, "PATIENCE", 0.0)
 
 
 def test_lines_of_the_library_are_shown(loud, tiny, capsys):
