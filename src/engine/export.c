@@ -13,6 +13,7 @@
 #include "engine/engine.h"
 #include "format/gguf_write.h"
 #include "model/out.h"
+#include "text/tokenizer.h"
 
 // What is encoded before it is written, and what is copied between two looks at whether to go on.
 enum { CHUNK_BYTES = 8 << 20 };
@@ -25,6 +26,8 @@ typedef struct exporting {
     ql_choice choice;
     ql_config *config;         // these two: read only when something is encoded
     ql_weights weights;
+    ql_tokenizer *tokenizer;   // these two: of a folder
+    char *name;
     ql_out out;
     ql_pool *pool;
     ql_out_encoder encoder;
@@ -85,30 +88,67 @@ static ql_code open_file(exporting *e, ql_error *err)
 
 static ql_code bind(exporting *e, ql_error *err)
 {
+    bool folder = ql_source_kind_of(e->source) == QL_SOURCE_HF;
     if (!(e->config = calloc(1, sizeof *e->config)))
         return ql_fail_memory(err, sizeof *e->config);
     QL_TRY(ql_config_read(e->source, e->config, err));
-    return ql_weights_bind(e->source, e->config, e->config->context_length, &e->weights, err);
+    QL_TRY(ql_weights_bind(e->source, e->config, e->config->context_length, &e->weights, err));
+    if (!folder)
+        return QL_OK;
+    QL_TRY(ql_tokenizer_load(e->source, &e->tokenizer, err));
+    QL_TRY(ql_check_vocabulary(e->source, e->tokenizer, e->config, err));
+    QL_TRY(ql_tell_unused(e->source, e->config, e->config->context_length, &e->log, err));
+    return ql_name_of_path(ql_source_path(e->source), &e->name, err);
 }
 
-static void put_keys(exporting *e)
+static void put_types(exporting *e)
 {
-    static const char *const except[] = {"general.file_type", "general.quantization_version", NULL};
     const ql_mix *mix = e->choice.mix;
-    ql_gguf_put_keys_of(e->writer, e->source, mix ? except : NULL);
-    if (!mix)
-        return;
     ql_gguf_put_u32(e->writer, "general.file_type", (uint32_t)ql_mix_file_type(mix));
     if (ql_dtype_get(ql_mix_base(mix))->block > 1 || ql_source_has(e->source, "general.quantization_version"))
         ql_gguf_put_u32(e->writer, "general.quantization_version", 2); // of ggml: how blocks are laid out
 }
 
+static ql_code put_template(exporting *e, ql_error *err)
+{
+    ql_buf text = {0};
+    ql_code code = ql_tokenizer_template(e->source, &text, err);
+    if (code == QL_OK && text.len)
+        ql_gguf_put_str(e->writer, "tokenizer.chat_template", (ql_str){text.data, text.len});
+    ql_buf_free(&text);
+    return code;
+}
+
+static ql_code put_folder_keys(exporting *e, ql_error *err)
+{
+    const char *name = e->name;
+    ql_out_put_config(e->config, e->writer);
+    ql_gguf_put_str(e->writer, "general.name", (ql_str){name, strlen(name)});
+    ql_code code = ql_tokenizer_put(e->tokenizer, e->config->n_vocab, e->writer, err);
+    if (code != QL_OK)
+        return ql_fail_prefix(err, code, "%s", ql_source_path(e->source));
+    return put_template(e, err);
+}
+
+static ql_code put_keys(exporting *e, ql_error *err)
+{
+    static const char *const except[] = {"general.file_type", "general.quantization_version", NULL};
+    if (e->tokenizer)
+        QL_TRY(put_folder_keys(e, err));
+    else
+        ql_gguf_put_keys_of(e->writer, e->source, e->choice.mix ? except : NULL);
+    if (e->choice.mix)
+        put_types(e);
+    return QL_OK;
+}
+
 static ql_code compose(exporting *e, ql_error *err)
 {
     uint64_t alignment = 0;
-    QL_TRY(ql_source_get_u64(e->source, "general.alignment", false, 8, 65536, &alignment, err));
+    if (!e->tokenizer)
+        QL_TRY(ql_source_get_u64(e->source, "general.alignment", false, 8, 65536, &alignment, err));
     e->writer = ql_gguf_writer_new((uint32_t)alignment);
-    put_keys(e);
+    QL_TRY(put_keys(e, err));
     for (size_t i = 0; i < e->out.n; i++) {
         const ql_out_tensor *t = &e->out.tensors[i];
         ql_gguf_put_tensor(e->writer, t->name, (uint32_t)t->dtype, t->n_dims, t->shape, t->size);
@@ -150,11 +190,16 @@ static uint64_t rows_of_chunk(const ql_out_tensor *t)
     return n ? n : 1;
 }
 
+// Gives back the source's pages of rows that were read; of reordered ones nearly those, which are read again then.
 static void release(const ql_out_tensor *t, uint64_t first, uint64_t end)
 {
-    const ql_tensor *from = t->rows.tensor;
-    const uint8_t *begin = ql_rows_at(&t->rows, first), *last = ql_rows_at(&t->rows, end - 1);
-    ql_file_release(begin, (size_t)(last - begin) + ql_row_bytes(ql_dtype_get(from->dtype), from->shape[0]));
+    for (uint64_t part = first / t->part_rows; part <= (end - 1) / t->part_rows; part++) {
+        const ql_rows *rows = &t->parts[part];
+        uint64_t from = part * t->part_rows, n = end - from < t->part_rows ? end - from : t->part_rows; // bounded: its rows
+        const uint8_t *begin = ql_rows_at(rows, first > from ? first - from : 0), *last = ql_rows_at(rows, n - 1);
+        size_t row = ql_row_bytes(ql_dtype_get(rows->tensor->dtype), rows->tensor->shape[0]);
+        ql_file_release(begin, (size_t)(last - begin) + row);
+    }
 }
 
 static ql_code encode_tensor(exporting *e, const ql_out_tensor *t, uint64_t offset, ql_error *err)
@@ -192,14 +237,77 @@ static ql_code prepare_encoder(exporting *e, ql_error *err)
     return (e->chunk = malloc(bytes)) ? QL_OK : ql_fail_memory(err, bytes);
 }
 
-static ql_code write_all(exporting *e, ql_error *err)
+// What was written breaks a rule of the reader: that is the model's fault, not of a file that nobody will see.
+static ql_code unreadable(const exporting *e, ql_code code, ql_error *err)
 {
-    QL_TRY(put(e, e->header.data, e->header.len, 0, err));
+    char reason[sizeof err->message] = "";
+    size_t n = strlen(e->file.part);
+    if (code != QL_E_FORMAT && code != QL_E_UNSUPPORTED)
+        return code;
+    if (err)
+        snprintf(reason, sizeof reason, "%s", strncmp(err->message, e->file.part, n) == 0 ? err->message + n + 2 : err->message);
+    return ql_fail(err, QL_E_UNSUPPORTED, "%s: a GGUF file has no form for it: %s", ql_source_path(e->source), reason);
+}
+
+static ql_code compare_config(exporting *e, const ql_source *written, ql_error *err)
+{
+    ql_weights weights = {0};
+    ql_config *config = calloc(1, sizeof *config);
+    ql_code code = config ? ql_config_read(written, config, err) : ql_fail_memory(err, sizeof *config);
+    if (code == QL_OK)
+        code = ql_weights_bind(written, config, config->context_length, &weights, err);
+    if (code != QL_OK)
+        code = unreadable(e, code, err);
+    else
+        code = ql_out_check_config(e->source, e->config, &e->weights, config, &weights, err);
+    ql_weights_free(&weights);
+    free(config);
+    return code;
+}
+
+static ql_code compare_tokenizer(exporting *e, const ql_source *written, ql_error *err)
+{
+    ql_tokenizer *tokenizer = NULL;
+    ql_code code = ql_tokenizer_load(written, &tokenizer, err);
+    if (code != QL_OK)
+        return unreadable(e, code, err);
+    code = ql_tokenizer_check_same(e->tokenizer, tokenizer, err);
+    ql_tokenizer_free(tokenizer);
+    return code == QL_OK ? QL_OK : ql_fail_prefix(err, code, "%s", ql_source_path(e->source));
+}
+
+// A folder's file is read again as soon as all but its matrices is there: it must be the same model with the same tokenizer.
+static ql_code compare_written(exporting *e, ql_error *err)
+{
+    ql_source *written = NULL;
+    ql_code code = ql_source_open(e->file.part, &written, err);
+    if (code != QL_OK)
+        return unreadable(e, code, err);
+    code = compare_config(e, written, err);
+    if (code == QL_OK)
+        code = compare_tokenizer(e, written, err);
+    ql_source_close(written);
+    return code;
+}
+
+static ql_code write_tensors(exporting *e, bool encoded, ql_error *err)
+{
     for (size_t i = 0; i < e->out.n; i++) {
         const ql_out_tensor *t = &e->out.tensors[i];
         uint64_t offset = ql_gguf_writer_offset(e->writer, i);
-        QL_TRY(t->bytes ? copy_tensor(e, t, offset, err) : encode_tensor(e, t, offset, err));
+        if (encoded == !t->bytes)
+            QL_TRY(encoded ? encode_tensor(e, t, offset, err) : copy_tensor(e, t, offset, err));
     }
+    return QL_OK;
+}
+
+static ql_code write_all(exporting *e, ql_error *err)
+{
+    QL_TRY(put(e, e->header.data, e->header.len, 0, err));
+    QL_TRY(write_tensors(e, false, err));
+    if (e->tokenizer)
+        QL_TRY(compare_written(e, err));
+    QL_TRY(write_tensors(e, true, err));
     if (e->n_broken)
         ql_log_line(&e->log, "%zu tensor%s NaN or infinite values: %s%s; quantllm verify shows all", e->n_broken,
                     e->n_broken == 1 ? " has" : "s have", e->broken, e->n_broken > 1 ? ", ..." : "");
@@ -218,9 +326,6 @@ static ql_code open_source(exporting *e, const char *path, ql_error *err)
         ql_log_line(&e->log, "%s", ql_source_remark(e->source, i));
     QL_TRY(ql_source_check_weights(e->source, err));
     QL_TRY(check_target(e, err));
-    if (ql_source_kind_of(e->source) != QL_SOURCE_GGUF)
-        return ql_fail(err, QL_E_UNSUPPORTED, "%s: only a GGUF file can be exported, this is a Hugging Face model",
-                       ql_source_path(e->source));
     return ql_choose(e->source, &as_model, &e->log, &e->choice, err);
 }
 
@@ -231,7 +336,8 @@ static ql_code run(exporting *e, const char *path, ql_error *err)
     QL_TRY(open_source(e, path, err));
     if (e->choice.mix)
         QL_TRY(bind(e, err));
-    QL_TRY(ql_out_plan(&e->out, e->source, e->config, &e->weights, e->choice.mix, &e->log, err));
+    QL_TRY((e->tokenizer ? ql_out_plan_hf : ql_out_plan)(&e->out, e->source, e->config, &e->weights, e->choice.mix, &e->log,
+                                                         err));
     QL_TRY(prepare_encoder(e, err));
     QL_TRY(compose(e, err));
     QL_TRY(open_file(e, err));
@@ -247,8 +353,10 @@ static void finish(exporting *e)
     ql_pool_free(e->pool);
     ql_out_free(&e->out);
     ql_weights_free(&e->weights);
+    ql_tokenizer_free(e->tokenizer);
     ql_source_close(e->source);
     free(e->config);
+    free(e->name);
     free(e->chunk);
 }
 

@@ -137,13 +137,13 @@ static bool load_packed(ql_model *m, const ql_logger *log)
 static const uint64_t worth_keeping = 32 << 20;
 
 // Told on every start, from the cache too: what the model lacks without them can not be seen in its answers.
-static ql_code tell_unused(const ql_model *m, const ql_logger *log, ql_error *err)
+ql_code ql_tell_unused(const ql_source *source, const ql_config *config, uint32_t max_length, const ql_logger *log, ql_error *err)
 {
     const char *first;
     size_t n;
-    QL_TRY(ql_weights_unused(m->source, &m->config, m->max_length, &n, &first, err));
+    QL_TRY(ql_weights_unused(source, config, max_length, &n, &first, err));
     if (n)
-        ql_log_line(log, "%s: %zu tensor%s no place in this architecture and %s not used: %s%s", ql_source_path(m->source),
+        ql_log_line(log, "%s: %zu tensor%s no place in this architecture and %s not used: %s%s", ql_source_path(source),
                     n, n == 1 ? " has" : "s have", n == 1 ? "is" : "are", first, n == 1 ? "" : ", ...");
     return QL_OK;
 }
@@ -186,15 +186,15 @@ static ql_code load_weights(ql_model *m, const ql_model_options *o, const ql_log
     QL_TRY(ql_pool_new(&m->pool, o->inspect ? 1 : o->threads ? o->threads : ql_default_threads(), err));
     QL_TRY(o->inspect ? ql_weights_bind(m->source, &m->config, m->max_length, &m->weights, err)
            : load_packed(m, log) ? QL_OK : load_source(m, o, log, err));
-    return tell_unused(m, log, err);
+    return ql_tell_unused(m->source, &m->config, m->max_length, log, err);
 }
 
-static ql_code check_vocabulary(const ql_model *m, ql_error *err)
+ql_code ql_check_vocabulary(const ql_source *source, const ql_tokenizer *tokenizer, const ql_config *config, ql_error *err)
 {
-    uint32_t n = ql_tokenizer_n_vocab(m->tokenizer);
-    if (n > m->config.n_vocab)
-        return ql_fail(err, QL_E_FORMAT, "%s: the tokenizer has %u tokens, the embedding %u rows",
-                       ql_source_path(m->source), n, m->config.n_vocab);
+    uint32_t n = ql_tokenizer_n_vocab(tokenizer);
+    if (n > config->n_vocab)
+        return ql_fail(err, QL_E_FORMAT, "%s: the tokenizer has %u tokens, the embedding %u rows", ql_source_path(source), n,
+                       config->n_vocab);
     return QL_OK;
 }
 
@@ -204,7 +204,7 @@ static ql_code load_tokenizer(ql_model *m, ql_error *err)
     const ql_tensor *kept = m->packed ? ql_source_tensor(m->packed, ql_packed_tokenizer) : NULL;
     if (!kept || ql_tokenizer_load_stored(m->source, kept->data, kept->size, &m->tokenizer, NULL) != QL_OK)
         QL_TRY(ql_tokenizer_load(m->source, &m->tokenizer, err));
-    return check_vocabulary(m, err);
+    return ql_check_vocabulary(m->source, m->tokenizer, &m->config, err);
 }
 
 static ql_code compile_template(ql_model *m, size_t len, ql_error *err)
@@ -244,8 +244,7 @@ static ql_code load_template(ql_model *m, const ql_model_options *o, const ql_lo
     return QL_OK;
 }
 
-// "org/name" of a path inside the Hugging Face cache (models--org--name/snapshots/...); else the path's last part.
-static ql_code name_of_path(const char *path, char **name, ql_error *err)
+ql_code ql_name_of_path(const char *path, char **name, ql_error *err)
 {
     const char *in_hub = strstr(path, "models--"), *last = path, *end = path + strlen(path);
     ql_buf buf = {0};
@@ -271,7 +270,7 @@ static ql_code load_name(ql_model *m, const char *path, ql_error *err)
 {
     ql_str name = {0};
     if (ql_source_kind_of(m->source) == QL_SOURCE_HF)
-        return name_of_path(path, &m->name, err);
+        return ql_name_of_path(path, &m->name, err);
     QL_TRY(ql_source_get_str(m->source, "general.name", false, &name, err));
     return copy_str(name, &m->name, err);
 }

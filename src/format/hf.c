@@ -6,6 +6,7 @@
 #include "format/hf_index.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -69,11 +70,12 @@ static ql_code check_text(const char *path, const ql_document *d, ql_error *err)
     return QL_OK;
 }
 
-// A file that is not there is no fault.
+// A file that is not there is no fault; one that can not be looked at is: without its template a model is another.
 static ql_code map_document(ql_source *s, ql_document *d, const char *path, ql_error *err)
 {
+    errno = 0;
     if (!ql_path_is_file(path))
-        return QL_OK;
+        return !errno || errno == ENOENT || errno == ENOTDIR ? QL_OK : ql_fail(err, QL_E_IO, "%s: %s", path, strerror(errno));
     QL_TRY(ql_source_map(s, path, &d->file, err));
     return check_text(path, d, err);
 }

@@ -89,6 +89,7 @@ enum {
     QL_ARCH_MULTI_QUERY = 1 << 16,   // Falcon's rules for the number of key/value heads
     QL_ARCH_NORM_TOPK = 1 << 17,     // the used experts' weights always sum to 1
     QL_ARCH_SPARSE_STEPS = 1 << 18,  // decoder_sparse_step and mlp_only_layers say which layers have experts
+    QL_ARCH_TO_GGUF = 1 << 19,       // a folder can be written as GGUF: out_config.c and out_hf.c have all of its form
     // Biases without which a file is not whole.
     QL_ARCH_BIAS_QKV = 1 << 24,
     QL_ARCH_BIAS_LINEAR = 1 << 25,   // of every matrix in a layer

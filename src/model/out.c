@@ -4,6 +4,7 @@
 #include "model/out.h"
 
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,23 +16,23 @@ enum { ROWS_AT_ONCE = 16 };
 
 // ---- the plan ----
 
-static ql_out_tensor as_it_is(const ql_tensor *t)
+// rows: its own, which are set.
+static void as_it_is(ql_out_tensor *o, const ql_tensor *t, ql_rows *rows)
 {
-    ql_out_tensor o = {.name = t->name, .dtype = t->dtype, .n_dims = t->n_dims, .n_rows = ql_tensor_n_values(t),
-                       .size = t->size, .bytes = t->data, .rows = {.tensor = t}};
-    memcpy(o.shape, t->shape, sizeof o.shape);
-    o.n_rows = o.shape[0] ? o.n_rows / o.shape[0] : 0;
-    o.rows.inner = o.rows.stride = o.n_rows + 1; // the rows as they lie
-    return o;
+    uint64_t n_rows = t->shape[0] ? ql_tensor_n_values(t) / t->shape[0] : 0;
+    *rows = (ql_rows){.tensor = t, .inner = n_rows + 1, .stride = n_rows + 1}; // as they lie
+    *o = (ql_out_tensor){.dtype = t->dtype, .n_dims = t->n_dims, .n_rows = n_rows, .size = t->size, .bytes = t->data,
+                         .parts = rows, .part_rows = n_rows};
+    memcpy(o->shape, t->shape, sizeof o->shape);
+    snprintf(o->name, sizeof o->name, "%s", t->name); // at most 64 bytes in a GGUF file
 }
 
-static ql_code encode_as(ql_out_tensor *o, ql_dtype dtype, ql_error *err)
+ql_code ql_out_size(ql_out_tensor *o, ql_dtype dtype, ql_error *err)
 {
     const ql_dtype_info *info = ql_dtype_get(dtype);
     if (!ql_mul_u64(o->n_rows, ql_row_bytes(info, o->shape[0]), &o->size))
         return ql_fail(err, QL_E_FORMAT, "tensor %s: its size as %s does not fit in 64 bits", o->name, info->name);
     o->dtype = dtype;
-    o->bytes = NULL;
     return QL_OK;
 }
 
@@ -44,13 +45,15 @@ static ql_code encode_matrices(ql_out *out, const ql_source *source, const ql_co
     for (size_t i = 0; i < w->binding->n_matrices; i++) {
         const ql_bound *b = &w->binding->matrices[i];
         const ql_tensor *t = b->rows.tensor;
-        ql_out_tensor *o = &out->tensors[t - ql_source_tensor_at(source, 0)];
+        size_t at = (size_t)(t - ql_source_tensor_at(source, 0));
+        ql_out_tensor *o = &out->tensors[at];
         ql_dtype wanted, dtype = ql_mix_dtype(mix, config, b, tied, &wanted);
-        if (dtype != t->dtype)
-            QL_TRY(encode_as(o, dtype, err));
-        else
-            *o = as_it_is(t);
         ql_fallbacks_note(&fallbacks, wanted, dtype, b->matrix->n_cols);
+        as_it_is(o, t, &out->rows[at]);
+        if (dtype == t->dtype)
+            continue;
+        QL_TRY(ql_out_size(o, dtype, err));
+        o->bytes = NULL;
     }
     ql_fallbacks_say(&fallbacks, log);
     return QL_OK;
@@ -60,11 +63,11 @@ ql_code ql_out_plan(ql_out *out, const ql_source *source, const ql_config *confi
                     const ql_mix *mix, const ql_logger *log, ql_error *err)
 {
     size_t n = ql_source_n_tensors(source);
-    *out = (ql_out){.n = n};
-    if (!(out->tensors = calloc(n + 1, sizeof *out->tensors)))
-        return ql_fail_memory(err, (n + 1) * sizeof *out->tensors);
+    *out = (ql_out){.n = n, .tensors = calloc(n + 1, sizeof *out->tensors), .rows = calloc(n + 1, sizeof *out->rows)};
+    if (!out->tensors || !out->rows)
+        return ql_fail_memory(err, (n + 1) * (sizeof *out->tensors + sizeof *out->rows));
     for (size_t i = 0; i < n; i++)
-        out->tensors[i] = as_it_is(ql_source_tensor_at(source, i));
+        as_it_is(&out->tensors[i], ql_source_tensor_at(source, i), &out->rows[i]);
     if (mix)
         QL_TRY(encode_matrices(out, source, config, weights, mix, log, err));
     for (size_t i = 0; i < n; i++)
@@ -75,6 +78,8 @@ ql_code ql_out_plan(ql_out *out, const ql_source *source, const ql_config *confi
 void ql_out_free(ql_out *out)
 {
     free(out->tensors);
+    free(out->rows);
+    free(out->own);
     *out = (ql_out){0};
 }
 
@@ -95,12 +100,19 @@ static void note_broken(job *j, uint64_t row)
         ;
 }
 
+// Which row of a part is row r of the tensor: in files with interleaved rotation the halves of a head alternate.
+static uint64_t source_row(const ql_out_tensor *t, uint64_t r)
+{
+    uint64_t d = t->pairs_of, in_head = d ? r % d : 0;
+    return d ? r - in_head + in_head % 2 * (d / 2) + in_head / 2 : r;
+}
+
 static void encode_row(job *j, uint64_t row, float *values)
 {
     const ql_out_tensor *t = j->tensor;
     size_t n = t->shape[0], row_bytes = ql_row_bytes(ql_dtype_get(t->dtype), n);
     uint8_t *at = j->dst + (row - j->first) * row_bytes;
-    ql_rows_read(&t->rows, row, n, values);
+    ql_rows_read(&t->parts[row / t->part_rows], source_row(t, row % t->part_rows), n, values);
     ql_row_encode(j->encoder->kernels, t->dtype, values, at, n);
     if (!ql_row_is_finite(t->dtype, at, n))
         note_broken(j, row);

@@ -80,6 +80,18 @@ uint32_t ql_merges_find(const ql_merges *merges, int32_t left, int32_t right)
     return slot == UINT64_MAX ? QL_NO_RANK : (uint32_t)(slot & (((uint64_t)1 << merges->rank_bits) - 1));
 }
 
+void ql_merges_list(const ql_merges *merges, ql_merge *list)
+{
+    uint64_t token_mask = ((uint64_t)1 << merges->token_bits) - 1, rank_mask = ((uint64_t)1 << merges->rank_bits) - 1;
+    for (uint32_t i = 0; i < merges->n; i++)
+        list[i] = (ql_merge){QL_NO_ID, QL_NO_ID};
+    for (uint32_t i = 0; i < merges->n_slots; i++) {
+        uint64_t slot = merges->slots[i], key = slot >> merges->rank_bits;
+        if (slot != UINT64_MAX)
+            list[slot & rank_mask] = (ql_merge){(int32_t)(key >> merges->token_bits), (int32_t)(key & token_mask)};
+    }
+}
+
 // ---- a word
 
 bool ql_word_push(ql_word *word, int32_t id)

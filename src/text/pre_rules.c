@@ -163,6 +163,8 @@ const ql_pre_rule *ql_pre_rule_find(const char *name, size_t len)
     return NULL;
 }
 
+const ql_pre_rule *ql_pre_rule_at(size_t i) { return i < sizeof rules / sizeof rules[0] ? &rules[i] : NULL; }
+
 void ql_pre_rule_names(ql_buf *buf)
 {
     for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++)

@@ -13,7 +13,19 @@ enum { MAX_PATTERN = 1 << 16, SHOWN = 80 };
 struct ql_regex {
     pcre2_code *code;
     char source[SHOWN + 1]; // of the pattern as given, for messages
+    char *pattern;          // [len] as given
+    size_t len;
 };
+
+bool ql_regex_same(const ql_regex *a, const ql_regex *b)
+{
+    return !a || !b ? a == b : a->len == b->len && memcmp(a->pattern, b->pattern, a->len) == 0;
+}
+
+bool ql_regex_is(const ql_regex *regex, const char *pattern)
+{
+    return regex && regex->len == strlen(pattern) && memcmp(regex->pattern, pattern, regex->len) == 0;
+}
 
 // As much of a pattern as a message shows.
 static void keep_source(ql_regex *regex, const char *pattern, size_t len)
@@ -54,6 +66,13 @@ ql_code ql_regex_new(const char *pattern, size_t len, ql_regex **out, ql_error *
     if (!regex)
         return ql_fail_memory(err, sizeof *regex);
     keep_source(regex, pattern, len);
+    if (!(regex->pattern = malloc(len + 1))) {
+        ql_regex_free(regex);
+        return ql_fail_memory(err, len);
+    }
+    regex->len = len;
+    if (len)
+        memcpy(regex->pattern, pattern, len);
     ql_code code = len <= MAX_PATTERN ? ql_regex_translate(pattern, len, &translated, err)
                                       : ql_fail(err, QL_E_UNSUPPORTED, "it is longer than %d bytes", MAX_PATTERN);
     if (code == QL_OK)
@@ -73,6 +92,7 @@ void ql_regex_free(ql_regex *regex)
     if (!regex)
         return;
     pcre2_code_free(regex->code);
+    free(regex->pattern);
     free(regex);
 }
 

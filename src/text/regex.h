@@ -15,6 +15,10 @@ typedef struct ql_regex ql_regex;
 ql_code ql_regex_new(const char *pattern, size_t len, ql_regex **regex, ql_error *err);
 void ql_regex_free(ql_regex *regex);
 
+// Whether two have the same pattern, as it was given; NULL is like NULL alone.
+bool ql_regex_same(const ql_regex *a, const ql_regex *b);
+bool ql_regex_is(const ql_regex *regex, const char *pattern);
+
 // Appends the pattern in PCRE2's language (options PCRE2_UTF, PCRE2_UCP, PCRE2_MULTILINE; newline is \n).
 ql_code ql_regex_translate(const char *pattern, size_t len, ql_buf *out, ql_error *err);
 

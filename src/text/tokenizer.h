@@ -4,6 +4,7 @@
 #define QL_TEXT_TOKENIZER_H
 
 #include "base/buf.h"
+#include "format/gguf_write.h"
 #include "format/source.h"
 
 // struct ql_tokenizer of quantllm.h is defined in text/; immutable after loading, so threads share it. It copies what
@@ -28,6 +29,12 @@ ql_code ql_tokenizer_store(const ql_tokenizer *tokenizer, ql_buf *out, ql_error 
 // like) are read. What is damaged or of another version is QL_E_FORMAT: then load it from the source.
 ql_code ql_tokenizer_load_stored(const ql_source *source, const void *data, size_t size, ql_tokenizer **tokenizer,
                                  ql_error *err);
+
+// Puts a tokenizer of a tokenizer.json as GGUF's keys (tokenizer.ggml.*), with a token for each of n_vocab rows. Where they
+// have no form for it, QL_E_UNSUPPORTED says what. What was put must be read again and compared.
+ql_code ql_tokenizer_put(const ql_tokenizer *tokenizer, uint32_t n_vocab, ql_gguf_writer *writer, ql_error *err);
+// Whether `read`, of such keys, does what tokenizer does; QL_E_UNSUPPORTED with the first part that differs.
+ql_code ql_tokenizer_check_same(const ql_tokenizer *tokenizer, const ql_tokenizer *read, ql_error *err);
 
 // Appends the source's chat template; nothing when it has none. GGUF: tokenizer.chat_template. Hugging Face:
 // chat_template.jinja, else tokenizer_config.json's (a string, or of a list of named ones "default"), else

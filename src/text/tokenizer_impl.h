@@ -196,6 +196,11 @@ ql_code ql_merges_init(ql_merges *merges, uint32_t n_vocab, size_t n, ql_error *
 void ql_merges_put(ql_merges *merges, int32_t left, int32_t right, uint32_t rank, int32_t id);
 void ql_merges_prefetch(const ql_merges *merges, int32_t left, int32_t right); // before put or find
 uint32_t ql_merges_find(const ql_merges *merges, int32_t left, int32_t right); // the rank; QL_NO_RANK: none
+// What merges at each rank, [merges->n]; QL_NO_ID where a pair stands at another rank.
+typedef struct ql_merge {
+    int32_t left, right;
+} ql_merge;
+void ql_merges_list(const ql_merges *merges, ql_merge *list);
 void ql_merges_free(ql_merges *merges);
 
 // Memory of one word, reused from word to word. A zeroed struct is empty.
@@ -277,6 +282,8 @@ typedef struct ql_pre_rule {
     bool removes_rest;           // only what matches is text
 } ql_pre_rule;
 const ql_pre_rule *ql_pre_rule_find(const char *name, size_t len); // NULL: no such name
+// The i-th rule, NULL after the last.
+const ql_pre_rule *ql_pre_rule_at(size_t i);
 void ql_pre_rule_names(ql_buf *buf); // appends the rules' own names: "default, gpt-2, ..."
 
 #endif

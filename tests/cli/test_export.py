@@ -92,6 +92,22 @@ def test_of_the_hub(hub, user, tiny, to):
     assert text(user.command, to / "out.gguf") == text(user.command, tiny, *Q8)
 
 
+def test_of_a_folder(command, folder, to):
+    done = command("export", folder, to / "out.gguf", *Q8)
+    assert done.returncode == 0 and done.stderr.count(b"\n") == 1, done
+    assert text(command, to / "out.gguf") == text(command, folder, *Q8)
+
+
+def test_a_folder_without_an_exact_form(command, tmp_path, to):
+    bad_inputs.make_tiny_folder.make(tmp_path / "model")
+    config = json.loads((tmp_path / "model" / "config.json").read_text())
+    config |= {"model_type": "mistral", "architectures": ["MistralForCausalLM"], "sliding_window": 16}
+    (tmp_path / "model" / "config.json").write_text(json.dumps(config))
+    assert error_line(command("export", tmp_path / "model", to / "out.gguf", *Q8), 65) == (
+        f'{tmp_path}/model: config.json: a GGUF file of architecture "llama" has no form for its sliding window')
+    assert names(to) == []
+
+
 def test_replaces_a_file(command, model, to):
     out = to / "out.gguf"
     for number, content in enumerate((b"old", b"x" * 2_000_000)):

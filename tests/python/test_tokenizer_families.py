@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Tokenizers of every family against the `tokenizers` library: ids and texts of random strings, seeded.
+"""Tokenizers of every family against the `tokenizers` library: ids and texts of random strings, seeded; from tokenizer.json,
+and from the GGUF file that export makes of it.
 
 2,000 strings a family here; QL_TOKENIZER_STRINGS sets another number (tools/test_long.sh: 100,000)."""
+import json
 import os
 import pathlib
 import random
@@ -14,7 +16,8 @@ pytest.importorskip("sentencepiece")
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "golden"))
 import tokenizer_families as families  # noqa: E402
 
-from quantllm import Tokenizer  # noqa: E402
+import make_tiny_folder  # noqa: E402
+from quantllm import Tokenizer, turbo  # noqa: E402
 
 COUNT = int(os.environ.get("QL_TOKENIZER_STRINGS", "2000"))
 SEED = int(os.environ.get("QL_TOKENIZER_SEED", "1"))
@@ -87,3 +90,85 @@ def test_newer_characters_are_few():
     """Those left out of the texts: the library's tables are older for them, and only for them."""
     assert 0 < len(families.newer()) < 1500
     assert not any(ord(c) < 0x300 for c in families.newer())
+
+
+# ---- exported: the same tokenizer as GGUF's keys ----
+
+# Families whose tokenizer.json GGUF's keys can say; all others must be refused by name.
+EXPORTED = {"gpt2", "llama3", "qwen2", "qwen3.5", "ufakzeka", "tekken", "gpt-4o", "kimi-k2", "bailing", "superbpe-isolated",
+            "starcoder", "phi", "gpt-neox", "olmo", "stablelm2", "glm4", "smollm3", "granite"}
+
+
+def folder_with(folder, text, n_vocab, config):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(make_tiny_folder, "VOCAB", n_vocab)
+        patch.setattr(make_tiny_folder, "HIDDEN", 32 if n_vocab > 10000 else 64)
+        make_tiny_folder.make(folder)
+    (folder / "tokenizer.json").write_text(text, encoding="utf-8")
+    (folder / "tokenizer_config.json").write_text(json.dumps(config))
+    (folder / "generation_config.json").unlink()
+
+
+def compare_exported(folder, out, theirs, name, count):
+    with turbo(folder, verbose=False, cache=False, quantization="F32", threads=1) as model:
+        model.export("gguf", out, quantization="Q8_0")
+    ours = Tokenizer.from_file(out)
+    for text in families.strings(SEED, count, name):
+        ids = theirs.encode(text, add_special_tokens=False).ids
+        assert ours.encode(text, add_special_tokens=False) == ids, ascii(text)
+        assert ours.encode(text) == theirs.encode(text).ids or ids[:1] == theirs.encode("").ids[:1], ascii(text)
+        for skip in (False, True):
+            expected = theirs_decode(theirs, ids, skip)
+            assert expected is None or ours.decode(ids, skip_special_tokens=skip) == expected, ids
+
+
+@pytest.mark.parametrize("name", families.FAMILIES if os.environ.get("QL_LONG") else [*sorted(EXPORTED), "llama2", "clip", "roberta"])
+def test_exported(name, tmp_path):
+    text = families.make(name)
+    theirs = tokenizers.Tokenizer.from_str(text)
+    folder_with(tmp_path / "model", text, theirs.get_vocab_size() + 3, {})
+    if name in EXPORTED:
+        compare_exported(tmp_path / "model", tmp_path / "out.gguf", theirs, name, min(COUNT, 200))
+        return
+    with pytest.raises(NotImplementedError, match="tokenizer.json: a GGUF file has no form for "):
+        with turbo(tmp_path / "model", verbose=False, cache=False, quantization="F32", threads=1) as model:
+            model.export("gguf", tmp_path / "out.gguf", quantization="Q8_0")
+    assert not (tmp_path / "out.gguf").exists()
+
+
+def llama_json(entries):
+    """Llama 2's tokenizer.json, made of its SentencePiece vocabulary as transformers made it: all ways to put a token together,
+    by the token's score."""
+    tokens, scores, types = (entries[f"tokenizer.ggml.{key}"] for key in ("tokens", "scores", "token_type"))
+    ids = {token: i for i, token in enumerate(tokens)}
+    normal = {token for token, kind in zip(tokens, types) if kind == 1}
+    merges = [(token[:k], token[k:]) for token in normal for k in range(1, len(token)) if token[:k] in normal and token[k:] in normal]
+    merges.sort(key=lambda pair: (-scores[ids[pair[0] + pair[1]]], ids[pair[0] + pair[1]], ids[pair[0]], ids[pair[1]]))
+    bos = {"SpecialToken": {"id": "<s>", "type_id": 0}}
+    return {
+        "version": "1.0", "pre_tokenizer": None,
+        "added_tokens": [{"id": i, "content": tokens[i], "single_word": False, "lstrip": False, "rstrip": False, "normalized": False,
+                          "special": True} for i in range(3)],
+        "normalizer": {"type": "Sequence", "normalizers": [
+            {"type": "Prepend", "prepend": "\u2581"}, {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"}]},
+        "post_processor": {"type": "TemplateProcessing", "single": [bos, {"Sequence": {"id": "A", "type_id": 0}}],
+                           "pair": [bos, {"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}],
+                           "special_tokens": {"<s>": {"id": "<s>", "ids": [1], "tokens": ["<s>"]}}},
+        "decoder": {"type": "Sequence", "decoders": [
+            {"type": "Replace", "pattern": {"String": "\u2581"}, "content": " "}, {"type": "ByteFallback"}, {"type": "Fuse"},
+            {"type": "Strip", "content": " ", "start": 1, "stop": 0}]},
+        "model": {"type": "BPE", "dropout": None, "unk_token": "<unk>", "fuse_unk": True, "byte_fallback": True, "vocab": ids,
+                  "merges": [" ".join(pair) for pair in merges]}}
+
+
+def test_exported_llama_2(shared, tmp_path):
+    """A SentencePiece vocabulary, 32,000 tokens and 61,249 merges, which become scores."""
+    from test_export import File
+
+    entries = {key: value for key, (_, value) in File(shared("data/vocab/ggml-vocab-llama-spm.gguf")).entries.items()}
+    text = json.dumps(llama_json(entries))
+    folder_with(tmp_path / "model", text, 32000, {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"})
+    compare_exported(tmp_path / "model", tmp_path / "out.gguf", tokenizers.Tokenizer.from_str(text), "llama2", min(COUNT, 200))
+    got = {key: value for key, (_, value) in File(tmp_path / "out.gguf").entries.items()}
+    for key in ("model", "tokens", "token_type", "bos_token_id", "eos_token_id", "unknown_token_id"):
+        assert got[f"tokenizer.ggml.{key}"] == entries[f"tokenizer.ggml.{key}"], key
