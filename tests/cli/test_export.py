@@ -223,8 +223,8 @@ def larger(tmp_path_factory):
     """So large that writing takes long enough to be met in the middle."""
     path, source, tiny = tmp_path_factory.mktemp("larger") / "model.gguf", random.Random(6), bad_inputs.make_tiny
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tiny, "EMBD", 512)
-        patch.setattr(tiny, "FF", 1536)
+        patch.setattr(tiny, "EMBD", 256)
+        patch.setattr(tiny, "FF", 768)
         kvs, listed = tiny.parts(bad=True)
     piece = struct.pack("<4099f", *(source.gauss(0, 1) for _ in range(4099)))
     for t in listed:
@@ -236,24 +236,32 @@ def larger(tmp_path_factory):
 SLOW = ["--quantization", "Q4_K_M", "--threads", "1", "-q"]
 
 
-def start_until_there_is_a_part(command, larger, to):
-    process = subprocess.Popen(command.argv("export", larger, to / "out.gguf", *SLOW), stderr=subprocess.PIPE)
-    deadline = time.monotonic() + 30
-    while not names(to) and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.001)
-    return process
+def stopped_in_the_middle(command, larger, to):
+    """A process that has begun its file and not ended it; it goes on with SIGCONT."""
+    for _ in range(100):
+        process = subprocess.Popen(command.argv("export", larger, to / "out.gguf", *SLOW), stderr=subprocess.PIPE)
+        while not names(to) and process.poll() is None:
+            time.sleep(0.0005)
+        process.send_signal(signal.SIGSTOP)
+        if names(to) == ["out.gguf.quantllm-part"]:
+            return process
+        process.kill()
+        process.communicate()
+        (to / "out.gguf").unlink(missing_ok=True)
+    raise AssertionError("it is always done at once")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signal_leaves_nothing(command, larger, to, number):
-    process = start_until_there_is_a_part(command, larger, to)
+    process = stopped_in_the_middle(command, larger, to)
     process.send_signal(number)
+    process.send_signal(signal.SIGCONT)
     assert process.communicate(timeout=60)[1] == f"error: {to}/out.gguf: cancelled, nothing was written\n".encode()
     assert process.returncode == 128 + number and names(to) == []
 
 
 def test_what_a_killed_one_left_is_taken_over(command, larger, to):
-    process = start_until_there_is_a_part(command, larger, to)
+    process = stopped_in_the_middle(command, larger, to)
     process.kill()
     process.communicate()
     assert names(to) == ["out.gguf.quantllm-part"]
@@ -266,11 +274,11 @@ def test_killed_at_any_moment(command, larger, to):
     start = time.monotonic()
     assert command("export", larger, out, *SLOW).returncode == 0
     whole, want = time.monotonic() - start, out.read_bytes()
-    source, seen = random.Random(5), set()
-    for _ in range(100 if os.environ.get("QL_LONG") else 8):
+    source, seen, times = random.Random(5), set(), 100 if os.environ.get("QL_LONG") else 6
+    for i in range(times):
         out.write_bytes(b"old")
         process = subprocess.Popen(command.argv("export", larger, out, *SLOW), stderr=subprocess.DEVNULL)
-        time.sleep(source.uniform(0, 1.5 * whole))
+        time.sleep(1.8 * whole * (i + source.random()) / times)
         process.kill()
         process.communicate()
         content = out.read_bytes()

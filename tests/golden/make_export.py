@@ -6,12 +6,14 @@
 
 For each model and quantization: the type of every tensor and, where bytes must be equal (unquantized and legacy types), the
 begin of their SHA-256; where they need not (K-quants, whose search is each quantizer's own), the RMS error of its values."""
+import array
 import copy
 import ctypes
 import functools
 import hashlib
 import json
 import pathlib
+import random
 import sys
 import tempfile
 
@@ -20,16 +22,26 @@ import make_tiny
 QUANTIZATIONS = {"F32": 0, "F16": 1, "Q4_0": 2, "Q4_1": 3, "Q8_0": 7, "Q5_0": 8, "Q5_1": 9, "Q2_K": 10, "Q3_K_S": 11, "Q3_K_M": 12,
                  "Q3_K_L": 13, "Q4_K_S": 14, "Q4_K_M": 15, "Q5_K_S": 16, "Q5_K_M": 17, "Q6_K": 18, "IQ4_NL": 25, "IQ4_XS": 30,
                  "BF16": 32}
+_random = random.Random(7)
+ROW = [_random.gauss(0, 1) for _ in range(4099)]
 EXACT = {"F32", "F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0"}
+
+
+def filled(n, at, centre, spread):
+    """n floats of a fixed row of random ones, from place `at` on."""
+    numbers = array.array("f", (centre + spread * x for x in ROW))
+    return (numbers[at % len(ROW):] + numbers * (n // len(ROW) + 1))[:n].tobytes()
 
 
 @functools.cache
 def made():
     before = make_tiny.EMBD, make_tiny.FF
     make_tiny.EMBD, make_tiny.FF = 256, 256
-    parts = make_tiny.parts(untied=True)
+    kvs, listed = make_tiny.parts(bad=True, untied=True)
     make_tiny.EMBD, make_tiny.FF = before
-    return parts
+    for i, t in enumerate(listed):
+        t.data = filled(len(t.data) // 4, 499 * i, *((1, 0.1) if len(t.shape) == 1 else (0, 0.1)))
+    return kvs, listed
 
 
 def llama():

@@ -163,9 +163,9 @@ def test_parts_become_one(tmp_path):
     assert file.tensors == source.tensors and file.entries == source.entries
 
 
-def test_level_and_threads_change_nothing(wide, tmp_path, run_script):
-    name, path = wide
-    made = set()
+def test_level_and_threads_change_nothing(tmp_path, run_script):
+    path, made = tmp_path / "model.gguf", set()
+    path.write_bytes(make_export.llama())
     for isa, threads in (("scalar", 1), ("avx2", 2), ("avx512", 3)):
         script = run_script("import sys; from quantllm import turbo\n"
                             "with turbo(sys.argv[1], verbose=False, cache=False, threads=int(sys.argv[3])) as m:\n"
