@@ -12,8 +12,8 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 FILES = ["src/format/*.c", "src/format/gguf_read.h", "src/text/tokenizer_*.c", "src/text/json_scan.c",
-         "src/text/charsmap.c", "src/text/bpe_model.c", "src/text/unigram.c", "src/engine/packed*.c", "src/engine/export.c", "src/engine/verify.c", "src/model/out*.c",
-         "src/model/bind*.c", "src/model/config*.c", "src/model/weights.c", "hub/*.c"]
+         "src/text/charsmap.c", "src/text/bpe_model.c", "src/text/unigram.c", "src/engine/packed*.c", "src/engine/export.c",
+         "src/engine/verify.c", "src/model/out*.c", "src/model/bind*.c", "src/model/config*.c", "src/model/weights.c", "hub/*.c"]
 # Functions whose arguments of the form &name get numbers of a file.
 FILLS = {"ql_gguf_take_u32", "ql_gguf_take_u64", "ql_source_get_u64", "ql_read_u32", "read_number", "parse_string", "memcpy",
          "sscanf"}

@@ -47,7 +47,8 @@ void ql_model_retain(ql_model *model);
 // What models and exported files have in common (model.c). The embedding must have a row for each token.
 ql_code ql_check_vocabulary(const ql_source *source, const ql_tokenizer *tokenizer, const ql_config *config, ql_error *err);
 // A line about tensors that have no place in the architecture.
-ql_code ql_tell_unused(const ql_source *source, const ql_config *config, uint32_t max_length, const ql_logger *log, ql_error *err);
+ql_code ql_tell_unused(const ql_source *source, const ql_config *config, uint32_t max_length, const ql_logger *log,
+                       ql_error *err);
 // "org/name" of a path inside the Hugging Face cache (models--org--name/snapshots/...); else the path's last part. free().
 ql_code ql_name_of_path(const char *path, char **name, ql_error *err);
 

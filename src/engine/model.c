@@ -137,7 +137,8 @@ static bool load_packed(ql_model *m, const ql_logger *log)
 static const uint64_t worth_keeping = 32 << 20;
 
 // Told on every start, from the cache too: what the model lacks without them can not be seen in its answers.
-ql_code ql_tell_unused(const ql_source *source, const ql_config *config, uint32_t max_length, const ql_logger *log, ql_error *err)
+ql_code ql_tell_unused(const ql_source *source, const ql_config *config, uint32_t max_length, const ql_logger *log,
+                       ql_error *err)
 {
     const char *first;
     size_t n;

@@ -25,7 +25,8 @@ typedef struct planner {
 
 static ql_code no_form(const ql_source *source, const char *what, ql_error *err)
 {
-    return ql_fail(err, QL_E_UNSUPPORTED, "%s: a GGUF file of this architecture has no form for %s", ql_source_path(source), what);
+    return ql_fail(err, QL_E_UNSUPPORTED, "%s: a GGUF file of this architecture has no form for %s",
+                   ql_source_path(source), what);
 }
 
 static ql_out_tensor *next(planner *p, const char *name)

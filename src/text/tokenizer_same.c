@@ -34,6 +34,16 @@ static bool same_pretokenizer(const ql_pretokenizer *a, const ql_pretokenizer *b
     return same;
 }
 
+// Gemma's: a cut at spaces, of which its normalizer has left none.
+static bool cuts_nothing(const ql_tokenizer *t)
+{
+    const ql_pre_step *cut = &t->pre.steps[0];
+    const ql_norm_step *last = t->normalizer.n ? &t->normalizer.steps[t->normalizer.n - 1] : NULL;
+    return t->pre.n == 1 && cut->kind == QL_PRE_SPLIT && !cut->regex && !cut->invert && same_text(cut->text, cut->text_len, " ", 1) &&
+           last && last->kind == QL_NORM_REPLACE && !last->regex && same_text(last->a, last->a_len, " ", 1) &&
+           !memchr(last->b ? last->b : "", ' ', last->b_len);
+}
+
 static bool same_decoder(const ql_decoder *a, const ql_decoder *b)
 {
     bool same = a->n == b->n;
@@ -160,7 +170,7 @@ ql_code ql_tokenizer_check_same(const ql_tokenizer *a, const ql_tokenizer *b, ql
         bool same;
         const char *what;
     } parts[] = {{same_normalizer(&a->normalizer, &b->normalizer), "its normalizer"},
-                 {same_pretokenizer(&a->pre, &b->pre), "its pre_tokenizer"},
+                 {same_pretokenizer(&a->pre, &b->pre) || (cuts_nothing(a) && !b->pre.n), "its pre_tokenizer"},
                  {same_decoder(&a->decoder, &b->decoder), "its decoder"},
                  {same_model(a, b), "how its model treats what is unknown"},
                  {same_vocab(&a->vocab, &b->vocab), "its vocabulary"},

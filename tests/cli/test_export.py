@@ -85,6 +85,14 @@ def test_broken_numbers_are_told(command, tmp_path, to):
     assert b"1 tensor has NaN or infinite values: token_embd.weight, row 0; quantllm verify shows all" in done.stderr
 
 
+def test_a_copy_needs_no_architecture(command, make_tiny, to):
+    """Parts of a model that does not run here are joined; a type is refused, for which matrices must be known."""
+    path = make_tiny("zzz.gguf", "--bad", "38")
+    assert command("export", path, to / "out.gguf").returncode == 0
+    assert error_line(command("export", path, to / "other.gguf", *Q8), 65).startswith(f'{path}: architecture "zzz" is not supported')
+    assert names(to) == ["out.gguf"] and (to / "out.gguf").read_bytes()[-4096:] == path.read_bytes()[-4096:]
+
+
 def test_of_the_hub(hub, user, tiny, to):
     hub.add("org/tiny-GGUF", {"tiny.F32.gguf": tiny.read_bytes()})
     done = user("export", "org/tiny-GGUF", to / "out.gguf", *Q8)

@@ -134,39 +134,43 @@ def test_exported(pair, tmp_path):
     assert not (tmp_path / "out.gguf").exists()
 
 
-def llama_json(entries):
+def llama_json(entries, gemma):
     """Llama 2's tokenizer.json, made of its SentencePiece vocabulary as transformers made it: all ways to put a token together,
-    by the token's score."""
+    by the token's score. gemma: with the steps of Gemma's, which puts no space in front and cuts at spaces that are gone."""
     tokens, scores, types = (entries[f"tokenizer.ggml.{key}"] for key in ("tokens", "scores", "token_type"))
     ids = {token: i for i, token in enumerate(tokens)}
     normal = {token for token, kind in zip(tokens, types) if kind == 1}
     merges = [(token[:k], token[k:]) for token in normal for k in range(1, len(token)) if token[:k] in normal and token[k:] in normal]
     merges.sort(key=lambda pair: (-scores[ids[pair[0] + pair[1]]], ids[pair[0] + pair[1]], ids[pair[0]], ids[pair[1]]))
+    replace = {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"}
+    split = {"type": "Split", "pattern": {"String": " "}, "behavior": "MergedWithPrevious", "invert": False}
+    strip = [] if gemma else [{"type": "Strip", "content": " ", "start": 1, "stop": 0}]
     bos = {"SpecialToken": {"id": "<s>", "type_id": 0}}
     return {
-        "version": "1.0", "pre_tokenizer": None,
+        "version": "1.0", "pre_tokenizer": split if gemma else None,
         "added_tokens": [{"id": i, "content": tokens[i], "single_word": False, "lstrip": False, "rstrip": False, "normalized": False,
                           "special": True} for i in range(3)],
-        "normalizer": {"type": "Sequence", "normalizers": [
-            {"type": "Prepend", "prepend": "\u2581"}, {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"}]},
+        "normalizer": replace if gemma else {"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "\u2581"}, replace]},
         "post_processor": {"type": "TemplateProcessing", "single": [bos, {"Sequence": {"id": "A", "type_id": 0}}],
                            "pair": [bos, {"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}],
                            "special_tokens": {"<s>": {"id": "<s>", "ids": [1], "tokens": ["<s>"]}}},
         "decoder": {"type": "Sequence", "decoders": [
             {"type": "Replace", "pattern": {"String": "\u2581"}, "content": " "}, {"type": "ByteFallback"}, {"type": "Fuse"},
-            {"type": "Strip", "content": " ", "start": 1, "stop": 0}]},
+            *strip]},
         "model": {"type": "BPE", "dropout": None, "unk_token": "<unk>", "fuse_unk": True, "byte_fallback": True, "vocab": ids,
                   "merges": [" ".join(pair) for pair in merges]}}
 
 
-def test_exported_llama_2(shared, tmp_path):
+@pytest.mark.parametrize("gemma", [False, True])
+def test_exported_sentencepiece(shared, tmp_path, gemma):
     """A SentencePiece vocabulary, 32,000 tokens and 61,249 merges, which become scores."""
     from test_export import File
 
     entries = {key: value for key, (_, value) in File(shared("data/vocab/ggml-vocab-llama-spm.gguf")).entries.items()}
-    text = json.dumps(llama_json(entries))
+    text = json.dumps(llama_json(entries, gemma))
     folder_with(tmp_path / "model", text, 32000, {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"})
     compare_exported(tmp_path / "model", tmp_path / "out.gguf", tokenizers.Tokenizer.from_str(text), "llama2", min(COUNT, 200))
     got = {key: value for key, (_, value) in File(tmp_path / "out.gguf").entries.items()}
+    assert got["tokenizer.ggml.add_space_prefix"] is not gemma
     for key in ("model", "tokens", "token_type", "bos_token_id", "eos_token_id", "unknown_token_id"):
         assert got[f"tokenizer.ggml.{key}"] == entries[f"tokenizer.ggml.{key}"], key

@@ -24,6 +24,7 @@ SIGNATURES = [
     (TurboModel.logits, "self, ids"),
     (TurboModel.apply_chat_template, "self, messages, tools=None, add_generation_prompt=True, tokenize=False, "
                                      "*, documents=None, variables=None"),
+    (TurboModel.export, "self, format=None, path=None, *, quantization=None"),
     (TurboModel.report, "self"),
     (TurboModel.close, "self"),
     (Tokenizer.from_file, "path"),
