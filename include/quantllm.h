@@ -199,7 +199,8 @@ typedef struct ql_export_result {
 /* Writes a model as one GGUF file, as llama.cpp reads it. path is what ql_model_open() takes. Metadata of a GGUF file stays,
  * but for the keys that name its types and its parts; its matrices get the types of the quantization, from their values, or
  * stay byte for byte when they have them. out (string) is there whole or not at all: it is written as "out.quantllm-part",
- * synced, and then takes the place of a file that had the name. Memory: a few megabytes beside the model's mapping.
+ * synced, and then takes the place of a file that had the name. Memory: a few megabytes beside the model's mapping, and of a
+ * folder its tokenizer.
  *
  * QL_E_ARGUMENT for an unknown quantization, and when out is one of the model's own files or no file; QL_E_NOT_FOUND when
  * the model or the folder of out is not there; QL_E_IO, with what was written, when the disk is full or refuses;

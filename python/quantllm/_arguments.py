@@ -16,6 +16,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 INT32_MAX = 2**31 - 1
 UINT32_MAX = 2**32 - 1
 UINT64_MAX = 2**64 - 1
+FORMATS = ("gguf", "safetensors", "onnx", "mlx")  # of models that are written, here or elsewhere
 
 
 def known_names(function: F) -> F:

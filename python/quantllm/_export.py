@@ -4,17 +4,14 @@
 from __future__ import annotations
 
 import os
-import re
 import time
 from typing import Any
 
 from . import _quantllm
-from ._arguments import optional_text, wrong_type
+from ._arguments import FORMATS, optional_text, wrong_type
 from ._stderr import ProgressBar, talker
 
-FORMATS = ("gguf", "safetensors", "onnx", "mlx")
 _WRITTEN = ("gguf",)
-_TYPE_AT_THE_END = re.compile(r"[.-](?:I?Q\d\w*|B?F16|F32)$", re.IGNORECASE)
 
 
 def checked_format(value: Any, default: str | None) -> str:
@@ -32,13 +29,16 @@ def checked_format(value: Any, default: str | None) -> str:
 
 def default_path(model_name: str, quantization: str | None) -> str:
     """NAME.TYPE.gguf in the current folder, where NAME is the model's without owner, choice and type."""
+    import re  # here, as it takes longer than the rest of the package
+
     name = model_name.rstrip("/")
     name = name if os.path.exists(name) else name.partition("@")[0].rpartition(":")[0] or name
     name = os.path.basename(name)
     name = name[:-5] if name.lower().endswith(".gguf") else name
     if quantization is None or quantization.lower() == "auto":
         return f"{name}.gguf"
-    return f"{_TYPE_AT_THE_END.sub('', name)}.{quantization.upper()}.gguf"
+    name = re.sub(r"[.-](?:I?Q\d\w*|B?F16|F32)$", "", name, flags=re.IGNORECASE)
+    return f"{name}.{quantization.upper()}.gguf"
 
 
 def checked_path(value: Any, otherwise: str) -> str:

@@ -7,8 +7,7 @@ import os
 from typing import Any
 
 from . import _quantllm
-from ._arguments import UINT32_MAX, UINT64_MAX, flag, integer, known_names, optional_text, whole, wrong_type
-from ._export import FORMATS
+from ._arguments import FORMATS, UINT32_MAX, UINT64_MAX, flag, integer, known_names, optional_text, whole, wrong_type
 from ._model import Origin, TurboModel, size_of
 from ._stderr import ProgressBar, short, talker
 from ._tokenizer import file_path

@@ -12,7 +12,6 @@ from . import _arguments as check
 from . import _quantllm
 from ._answer import Answer, AnswerStream, Parser, parse_answer
 from ._arguments import known_names
-from ._export import checked_format, checked_path, default_path, export_gguf
 from ._generation import Generation, Prompts, SessionPool, Stream, Usage, run
 from ._json import template_request
 from ._tokenizer import Tokenizer, decode_with, encode_with
@@ -353,6 +352,8 @@ class TurboModel:
         Raises ValueError for an unknown format or type, and for a path that is one of the model's own files;
         FileNotFoundError for a folder that is not there; OSError, with what was written, when the disk is full or
         refuses (nothing is left of the file then); NotImplementedError for a model without an exact form in GGUF."""
+        from ._export import checked_format, checked_path, default_path, export_gguf  # here: most programs do without
+
         self._check_open()
         checked_format(format, self._export_push_config["format"])
         quantization = _or(quantization, self._export_push_config["quantization"])
