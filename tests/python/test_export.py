@@ -74,6 +74,7 @@ def wide(request, tmp_path_factory):
     return request.param, path
 
 
+@pytest.mark.slow
 def test_what_llama_cpp_makes_of_it(wide, tmp_path):
     """Types as its quantizer gives them, legacy types to the byte, the others' values as near."""
     name, path = wide
@@ -89,6 +90,7 @@ def test_what_llama_cpp_makes_of_it(wide, tmp_path):
             assert file.entries["general.file_type"] == (4, make_export.QUANTIZATIONS[quantization])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("quantization", ["Q2_K", "Q3_K_M", "Q4_K_M", "Q5_K_M", "Q6_K", "IQ4_NL", "IQ4_XS"])
 def test_values_are_as_near_as_llama_cpps(wide, tmp_path, quantization):
     name, path = wide
@@ -101,6 +103,7 @@ def test_values_are_as_near_as_llama_cpps(wide, tmp_path, quantization):
             assert np.sqrt(np.mean(error ** 2)) <= 1.02 * expected, (kind, tensor)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("quantization", ["Q4_K_M", "Q8_0", "Q2_K", "IQ4_XS", "F16"])
 def test_runs_as_if_quantized_at_load(wide, tmp_path, quantization):
     """The same logits to the bit; of fused tensors, whose parts share a type in a file, where all parts have that type."""
@@ -163,6 +166,7 @@ def test_parts_become_one(tmp_path):
     assert file.tensors == source.tensors and file.entries == source.entries
 
 
+@pytest.mark.slow
 def test_level_and_threads_change_nothing(tmp_path, run_script):
     path, made = tmp_path / "model.gguf", set()
     path.write_bytes(make_export.llama())
