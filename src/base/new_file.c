@@ -16,31 +16,38 @@
 
 // ---- the lock ----
 
-int ql_lock_file(const char *path, mode_t mode)
+// Whether path still is the name of an open file: 0, ENOENT when it is not, or another errno.
+static int check_name(int fd, const char *path)
+{
+    struct stat held, named;
+    if (fstat(fd, &held) != 0 || lstat(path, &named) != 0)
+        return errno;
+    return held.st_ino == named.st_ino && held.st_dev == named.st_dev ? 0 : ENOENT;
+}
+
+// flags: O_EXCL for a file that is made here, or 0.
+static int open_locked(const char *path, int flags, mode_t mode)
 {
     for (;;) {
-        int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, mode);
-        struct stat held, named;
+        int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | flags, mode);
         if (fd < 0)
             return -1;
-        bool gone = false;
-        int reason = flock(fd, LOCK_EX | LOCK_NB) != 0 || fstat(fd, &held) != 0 ? errno : 0;
-        if (!reason && stat(path, &named) != 0) {
-            gone = errno == ENOENT;
-            reason = errno;
-        }
-        if (!reason && held.st_ino == named.st_ino && held.st_dev == named.st_dev)
+        bool locked = flock(fd, LOCK_EX | LOCK_NB) == 0;
+        int reason = locked ? check_name(fd, path) : errno;
+        if (!reason)
             return fd;
         close(fd);
         // Whoever had the lock before may have renamed or removed the file that was opened: then there is another try.
-        if (reason && !gone) {
-            if (reason != EWOULDBLOCK) // nobody can have it: what was made for nothing goes
-                unlink(path);
-            errno = reason;
-            return -1;
-        }
+        if (locked && reason == ENOENT)
+            continue;
+        if (reason != EWOULDBLOCK) // nobody can have it: what was made for nothing goes
+            unlink(path);
+        errno = reason;
+        return -1;
     }
 }
+
+int ql_lock_file(const char *path, mode_t mode) { return open_locked(path, 0, mode); }
 
 // ---- the limit on file sizes ----
 
@@ -80,18 +87,34 @@ int ql_new_file_name(ql_new_file *file, const char *path, const char *suffix)
     return ENOMEM;
 }
 
+// What a killed writer left is removed, not written over: it may have another owner or mode, and other names.
+static int remove_left(const char *part, mode_t mode)
+{
+    int fd = ql_lock_file(part, mode);
+    if (fd < 0)
+        return errno;
+    int reason = unlink(part) == 0 ? 0 : errno;
+    close(fd);
+    return reason;
+}
+
 int ql_new_file_open(ql_new_file *file, mode_t mode)
 {
-    file->fd = ql_lock_file(file->part, mode);
-    return file->fd < 0 || ftruncate(file->fd, 0) != 0 ? errno : 0;
+    int reason = 0;
+    while (!reason && (file->fd = open_locked(file->part, O_EXCL, mode)) < 0)
+        reason = errno == EEXIST ? remove_left(file->part, mode) : errno;
+    return reason;
 }
 
 int ql_new_file_reserve(ql_new_file *file, uint64_t size)
 {
+    enum { TRIES = 8 }; // of a file system that lets signals interrupt it (tmpfs before Linux 6.10), with a timer's signals
     limit_guard guard;
+    int reason = EINTR;
     guard_limit(&guard);
-    int reason = fallocate(file->fd, 0, 0, (off_t)size) == 0 ? 0 : errno;
-    if (reason == EOPNOTSUPP || reason == ENOSYS || reason == EINVAL)
+    for (int i = 0; i < TRIES && reason == EINTR; i++)
+        reason = fallocate(file->fd, 0, 0, (off_t)size) == 0 ? 0 : errno;
+    if (reason == EOPNOTSUPP || reason == ENOSYS || reason == EINVAL || reason == EINTR)
         reason = 0;
     if (!reason && ftruncate(file->fd, (off_t)size) != 0)
         reason = errno;
@@ -136,8 +159,9 @@ static void sync_folder_of(const char *path)
 
 int ql_new_file_publish(ql_new_file *file)
 {
-    if (fsync(file->fd) != 0 || rename(file->part, file->path) != 0)
-        return errno;
+    int reason = fsync(file->fd) == 0 ? check_name(file->fd, file->part) : errno;
+    if (reason || rename(file->part, file->path) != 0)
+        return reason ? reason : errno;
     close(file->fd); // and with it the lock
     file->fd = -1;
     sync_folder_of(file->path);
@@ -146,8 +170,9 @@ int ql_new_file_publish(ql_new_file *file)
 
 void ql_new_file_drop(ql_new_file *file)
 {
-    if (file->part && file->fd >= 0) { // locked: ours
-        unlink(file->part);
+    if (file->part && file->fd >= 0) {
+        if (check_name(file->fd, file->part) != ENOENT) // else it was removed, and may be another's by now
+            unlink(file->part);
         close(file->fd);
     }
     free(file->path);
