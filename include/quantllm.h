@@ -202,9 +202,9 @@ typedef struct ql_export_result {
  * synced, and then takes the place of a file that had the name. Memory: a few megabytes beside the model's mapping, and of a
  * folder its tokenizer.
  *
- * QL_E_ARGUMENT for an unknown quantization, and when out is one of the model's own files or no file; QL_E_NOT_FOUND when
- * the model or the folder of out is not there; QL_E_IO, with what was written, when the disk is full or refuses;
- * QL_E_UNSUPPORTED, by name, for a folder whose like has no exact form in GGUF here. options and result may be NULL. */
+ * QL_E_ARGUMENT for an unknown quantization, and when out is no file, or it or "out.quantllm-part" is one of the model's own;
+ * QL_E_NOT_FOUND when the model or the folder of out is not there; QL_E_IO, with what was written, when the disk is full or
+ * refuses; QL_E_UNSUPPORTED, by name, for a folder whose like has no exact form in GGUF here. options and result may be NULL. */
 QL_API ql_code ql_export_gguf(const char *path, const ql_export_options *options, const char *out,
                               ql_export_result *result, ql_error *err);
 

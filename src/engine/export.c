@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/machine.h"
@@ -42,15 +43,25 @@ typedef struct exporting {
 
 // ---- the file's place ----
 
-static ql_code check_target(const exporting *e, ql_error *err)
+// /dev/stdout and its like: what they lead to may be a file, but a name beside it would take the link's place.
+static bool is_descriptor(const char *path)
+{
+    static const char proc[] = {'/', 'p', 'r', 'o', 'c', '/'};
+    char target[sizeof proc];
+    return readlink(path, target, sizeof target) == sizeof proc && memcmp(target, proc, sizeof proc) == 0;
+}
+
+static ql_code name_file(exporting *e, ql_error *err)
 {
     struct stat st;
     if (!*e->path)
         return ql_fail(err, QL_E_ARGUMENT, "out is empty: give the path of the file to write");
-    if (ql_source_has_file(e->source, e->path))
+    if (ql_new_file_name(&e->file, e->path, ".quantllm-part") != 0)
+        return ql_fail_memory(err, strlen(e->path) + 1);
+    if (ql_source_has_file(e->source, e->path) || ql_source_has_file(e->source, e->file.part))
         return ql_fail(err, QL_E_ARGUMENT, "%s: is a file of the model itself, which is read while it is written: give "
-                       "another path", e->path);
-    if (stat(e->path, &st) == 0 && !S_ISREG(st.st_mode)) // a device would be replaced
+                       "another path", ql_source_has_file(e->source, e->path) ? e->path : e->file.part);
+    if ((stat(e->path, &st) == 0 && !S_ISREG(st.st_mode)) || is_descriptor(e->path)) // a device would be replaced
         return ql_fail(err, QL_E_ARGUMENT, "%s: is %s, expected the path of a file to write", e->path,
                        S_ISDIR(st.st_mode) ? "a directory" : "not a regular file");
     return QL_OK;
@@ -61,8 +72,8 @@ static double gib(uint64_t bytes) { return (double)bytes / (1 << 30); }
 static ql_code say_reason(const exporting *e, int reason, uint64_t size, ql_error *err)
 {
     if (reason == ENOMEM)
-        return ql_fail_memory(err, strlen(e->path) + 1);
-    if (reason == ENOENT || reason == ENOTDIR)
+        return ql_fail_memory(err, size);
+    if (!size && (reason == ENOENT || reason == ENOTDIR))
         return ql_fail(err, QL_E_NOT_FOUND, "%s: its folder is not there", e->path);
     if (reason == EWOULDBLOCK)
         return ql_fail(err, QL_E_IO, "%s: another process is writing it", e->path);
@@ -75,9 +86,7 @@ static ql_code say_reason(const exporting *e, int reason, uint64_t size, ql_erro
 static ql_code open_file(exporting *e, ql_error *err)
 {
     uint64_t size = ql_gguf_writer_file_bytes(e->writer);
-    int reason = ql_new_file_name(&e->file, e->path, ".quantllm-part");
-    if (!reason)
-        reason = ql_new_file_open(&e->file, 0666);
+    int reason = ql_new_file_open(&e->file, 0666);
     if (reason)
         return say_reason(e, reason, 0, err);
     reason = ql_new_file_reserve(&e->file, size);
@@ -179,7 +188,8 @@ static ql_code copy_tensor(exporting *e, const ql_out_tensor *t, uint64_t offset
     for (uint64_t at = 0; at < t->size; at += CHUNK_BYTES) { // bounded: below the tensor's size
         uint64_t n = t->size - at < CHUNK_BYTES ? t->size - at : CHUNK_BYTES;
         QL_TRY(put(e, bytes + at, n, offset + at, err)); // bounded: the file's size
-        ql_file_release(bytes + at, n);
+        if (!e->tokenizer) // a folder's vectors are in no mapping, whose pages could be read again
+            ql_file_release(bytes + at, n);
     }
     return QL_OK;
 }
@@ -242,10 +252,11 @@ static ql_code unreadable(const exporting *e, ql_code code, ql_error *err)
 {
     char reason[sizeof err->message] = "";
     size_t n = strlen(e->file.part);
+    bool named = err && strncmp(err->message, e->file.part, n) == 0 && strncmp(err->message + n, ": ", 2) == 0;
     if (code != QL_E_FORMAT && code != QL_E_UNSUPPORTED)
         return code;
     if (err)
-        snprintf(reason, sizeof reason, "%s", strncmp(err->message, e->file.part, n) == 0 ? err->message + n + 2 : err->message);
+        snprintf(reason, sizeof reason, "%s", err->message + (named ? n + 2 : 0));
     return ql_fail(err, QL_E_UNSUPPORTED, "%s: a GGUF file has no form for it: %s", ql_source_path(e->source), reason);
 }
 
@@ -325,7 +336,7 @@ static ql_code open_source(exporting *e, const char *path, ql_error *err)
     for (size_t i = 0; ql_source_remark(e->source, i); i++)
         ql_log_line(&e->log, "%s", ql_source_remark(e->source, i));
     QL_TRY(ql_source_check_weights(e->source, err));
-    QL_TRY(check_target(e, err));
+    QL_TRY(name_file(e, err));
     return ql_choose(e->source, &as_model, &e->log, &e->choice, err);
 }
 

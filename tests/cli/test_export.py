@@ -175,6 +175,29 @@ def test_bad_files(command, tmp_path, to):
         assert names(to) == []
 
 
+@pytest.mark.parametrize("link", ["symlink_to", "hardlink_to"])
+def test_the_model_stands_where_the_file_is_made(command, model, to, link):
+    """out.gguf.quantllm-part is removed or replaced: it must not be what is read."""
+    before, part = model.read_bytes(), to / "out.gguf.quantllm-part"
+    shutil.copy(model, part)
+    line = error_line(command("export", part, to / "out.gguf"), 64)
+    assert line == f"{part}: is a file of the model itself, which is read while it is written: give another path"
+    assert part.read_bytes() == before and names(to) == [part.name]
+    part.unlink()
+    getattr(part, link)(model)
+    assert "is a file of the model itself" in error_line(command("export", model, to / "out.gguf"), 64)
+    assert model.read_bytes() == before and names(to) == [part.name]
+
+
+def test_standard_output(command, model, to):
+    """/dev/stdout leads to a file here, and is a link whose place must not be taken."""
+    (to / "stdout").symlink_to("/proc/self/fd/1")
+    with open(to / "said", "wb") as said:
+        done = subprocess.run(command.argv("export", model, to / "stdout", *Q8), stdout=said, stderr=subprocess.PIPE)
+    assert done.returncode == 64 and done.stderr.endswith(b"is not a regular file, expected the path of a file to write\n")
+    assert (to / "stdout").is_symlink() and names(to) == ["said", "stdout"]
+
+
 # ---- 72: full disk, output exists, input is output ----
 
 
@@ -275,6 +298,15 @@ def test_what_a_killed_one_left_is_taken_over(command, larger, to):
     assert names(to) == ["out.gguf.quantllm-part"]
     assert command("export", larger, to / "out.gguf", *SLOW).returncode == 0
     assert names(to) == ["out.gguf"]
+
+
+def test_its_part_is_removed_meanwhile(command, larger, to):
+    process = stopped_in_the_middle(command, larger, to)
+    (to / "out.gguf.quantllm-part").unlink()
+    process.send_signal(signal.SIGCONT)
+    line = process.communicate(timeout=60)[1].decode()
+    assert process.returncode == 1 and line.startswith(f"error: {to}/out.gguf: No such file or directory: wrote "), line
+    assert names(to) == []
 
 
 def test_killed_at_any_moment(command, larger, to):
