@@ -49,7 +49,8 @@ ql_code ql_check_vocabulary(const ql_source *source, const ql_tokenizer *tokeniz
 // A line about tensors that have no place in the architecture.
 ql_code ql_tell_unused(const ql_source *source, const ql_config *config, uint32_t max_length, const ql_logger *log,
                        ql_error *err);
-// "org/name" of a path inside the Hugging Face cache (models--org--name/snapshots/...); else the path's last part. free().
+// "org/name" of a path inside the Hugging Face cache (models--org--name/snapshots/...); else the path's last part, of "." that
+// of the folder it is. free().
 ql_code ql_name_of_path(const char *path, char **name, ql_error *err);
 
 // Sampling parameters of generation_config.json; neutral ones where it is absent (data NULL), says nothing or is wrong.

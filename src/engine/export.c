@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/machine.h"
 #include "base/new_file.h"
+#include "base/utf8.h"
 #include "engine/engine.h"
 #include "format/gguf_write.h"
 #include "model/out.h"
@@ -128,11 +129,28 @@ static ql_code put_template(exporting *e, ql_error *err)
     return code;
 }
 
+// A folder's name may be any bytes, a string of a GGUF file not.
+static ql_code put_name(exporting *e, ql_error *err)
+{
+    ql_buf text = {0};
+    size_t n = strlen(e->name);
+    for (size_t at = 0; at < n;) {
+        uint32_t cp;
+        char out[4];
+        int len = ql_utf8_decode(e->name + at, n - at, &cp);
+        ql_buf_append(&text, out, (size_t)ql_utf8_encode(cp, out));
+        at += (size_t)abs(len); // bounded: the name's length
+    }
+    ql_gguf_put_str(e->writer, "general.name", (ql_str){text.data, text.len});
+    ql_code code = text.failed ? ql_fail_memory(err, n) : QL_OK;
+    ql_buf_free(&text);
+    return code;
+}
+
 static ql_code put_folder_keys(exporting *e, ql_error *err)
 {
-    const char *name = e->name;
     ql_out_put_config(e->config, e->writer);
-    ql_gguf_put_str(e->writer, "general.name", (ql_str){name, strlen(name)});
+    QL_TRY(put_name(e, err));
     ql_code code = ql_tokenizer_put(e->tokenizer, e->config->n_vocab, e->writer, err);
     if (code != QL_OK)
         return ql_fail_prefix(err, code, "%s", ql_source_path(e->source));

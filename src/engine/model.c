@@ -245,6 +245,8 @@ static ql_code load_template(ql_model *m, const ql_model_options *o, const ql_lo
     return QL_OK;
 }
 
+static bool is_dots(const char *name, size_t n) { return n && n <= 2 && strspn(name, ".") >= n; }
+
 ql_code ql_name_of_path(const char *path, char **name, ql_error *err)
 {
     const char *in_hub = strstr(path, "models--"), *last = path, *end = path + strlen(path);
@@ -263,6 +265,12 @@ ql_code ql_name_of_path(const char *path, char **name, ql_error *err)
     for (const char *c = path; c < end; c++)
         if (*c == '/' && c + 1 < end)
             last = c + 1;
+    char *real = is_dots(last, (size_t)(end - last)) ? realpath(path, NULL) : NULL; // ".", "..": no name
+    if (real) {
+        ql_code code = ql_name_of_path(real, name, err);
+        free(real);
+        return code;
+    }
     ql_buf_append(&buf, last, (size_t)(end - last));
     return ql_buf_take(&buf, name, &len, err);
 }

@@ -106,6 +106,17 @@ def test_of_a_folder(command, folder, to):
     assert text(command, to / "out.gguf") == text(command, folder, *Q8)
 
 
+@pytest.mark.parametrize("given, name", [("model \xff", "model \ufffd"), (".", "model")])
+def test_name_of_a_folder(command, folder, tmp_path, to, given, name):
+    """general.name is UTF-8, as all strings of a GGUF file must be, whatever the folder's name is."""
+    given = given.encode("latin-1")
+    model = os.path.join(os.fsencode(tmp_path), b"model" if given == b"." else given)
+    shutil.copytree(os.fsencode(folder), model)
+    assert command("export", given, to / "out.gguf", *Q8, "-q", cwd=os.path.join(model, b"" if given == b"." else b"..")).returncode == 0
+    written = b"general.name" + struct.pack("<IQ", 8, len(name.encode())) + name.encode()
+    assert written in (to / "out.gguf").read_bytes()
+
+
 def test_a_folder_without_an_exact_form(command, tmp_path, to):
     bad_inputs.make_tiny_folder.make(tmp_path / "model")
     config = json.loads((tmp_path / "model" / "config.json").read_text())
