@@ -10,6 +10,7 @@ from typing import Any
 from . import _quantllm
 from ._arguments import FORMATS, optional_text, wrong_type
 from ._stderr import ProgressBar, talker
+from ._tokenizer import file_path
 
 _WRITTEN = ("gguf",)
 
@@ -42,11 +43,7 @@ def default_path(model_name: str, quantization: str | None) -> str:
 
 
 def checked_path(value: Any, otherwise: str) -> str:
-    if value is None:
-        return otherwise
-    if not isinstance(value, (str, os.PathLike)):
-        wrong_type("path", "str or Path", value)
-    return os.fspath(value)
+    return otherwise if value is None else file_path("path", value)
 
 
 def export_gguf(source: str, name: str, path: str, quantization: Any, threads: int, verbose: bool) -> str:
@@ -54,8 +51,6 @@ def export_gguf(source: str, name: str, path: str, quantization: Any, threads: i
     kind = optional_text("quantization", quantization)
     bar = ProgressBar("exporting", name) if verbose else None
     start = time.monotonic()
-    if "\0" in path:
-        raise ValueError("path has a NUL character")
     try:
         written, size, n_tensors, n_encoded = _quantllm.export_gguf(
             os.fsencode(source), kind, threads, os.fsencode(path), bar, bar.log if bar else None

@@ -210,6 +210,11 @@ def test_says_so_on_stderr_alone(tiny, tmp_path, capfd):
     assert capfd.readouterr() == ("", "")
 
 
+class BytesPath:
+    def __fspath__(self):
+        return b"a.gguf"
+
+
 @pytest.mark.parametrize("error, message, args, options", [
     (ValueError, "Unknown format: tflite. Supported: ['gguf']", ("tflite",), {}),
     (ValueError, "format 'onnx' is not written by this version. Supported: ['gguf']", ("onnx",), {}),
@@ -220,7 +225,8 @@ def test_says_so_on_stderr_alone(tiny, tmp_path, capfd):
     (TypeError, "format must be str, got int (3)", (3,), {}),
     (TypeError, "path must be str or Path, got int (3)", ("gguf", 3), {}),
     (TypeError, "quantization must be str, got int (8)", ("gguf", "x.gguf"), {"quantization": 8}),
-    (ValueError, "path has a NUL character", ("gguf", "a\0b"), {}),
+    (TypeError, "path must be str or Path, got bytes (b'a.gguf')", ("gguf", BytesPath()), {}),
+    (ValueError, "path must not contain a NUL character", ("gguf", "a\0b"), {}),
     (ValueError, "quantization must be one of Q2_K, ", ("gguf", "x.gguf"), {"quantization": "Q9_K"}),
     (FileNotFoundError, "/no/such/x.gguf: its folder is not there", ("gguf", "/no/such/x.gguf"), {}),
     (ValueError, "/dev/null: is not a regular file, expected the path of a file to write", ("gguf", "/dev/null"), {}),
