@@ -77,7 +77,7 @@ static ql_code say_reason(const exporting *e, int reason, uint64_t size, ql_erro
     if (!size && (reason == ENOENT || reason == ENOTDIR))
         return ql_fail(err, QL_E_NOT_FOUND, "%s: its folder is not there", e->path);
     if (reason == EWOULDBLOCK)
-        return ql_fail(err, QL_E_IO, "%s: another process is writing it", e->path);
+        return ql_fail(err, QL_E_IO, "%s: it is being written already", e->path);
     if (!size)
         return ql_fail(err, QL_E_IO, "%s: can not be written: %s", e->path, strerror(reason));
     return ql_fail(err, QL_E_IO, "%s: %s: wrote %.2f of %.2f GiB, the temporary file was removed", e->path, strerror(reason),

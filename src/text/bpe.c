@@ -29,7 +29,7 @@ ql_code ql_merges_init(ql_merges *merges, uint32_t n_vocab, size_t n, ql_error *
     merges->n = (uint32_t)n;
     merges->n_slots = (uint32_t)(n + n / 2 + 1);
     merges->slots = ql_table_new(merges->n_slots * sizeof *merges->slots);
-    merges->ids = malloc((n + 1) * sizeof *merges->ids);
+    merges->ids = calloc(n + 1, sizeof *merges->ids); // ranks without a pair too: they are stored
     return merges->slots && merges->ids ? QL_OK : ql_fail_memory(err, merges->n_slots * sizeof *merges->slots);
 }
 

@@ -125,16 +125,23 @@ static bool same_bytes(const ql_tokenizer *a, const ql_tokenizer *b)
 }
 
 // Texts and ids, in any order; of a, those found in normalized texts too: only where normalizing leaves them alone.
+static bool same_token(const ql_added_token *a, const ql_added_token *b)
+{
+    return a->id == b->id && a->flags == b->flags && same_text(a->text, a->len, b->text, b->len);
+}
+
+// Both are nearly in one order, so the search goes on after the last hit: there may be as many as tokens.
 static bool same_added(const ql_tokenizer *a, const ql_tokenizer *b)
 {
-    bool same = !a->n_shown && a->added[0].n + a->added[1].n == b->added[0].n && !b->added[1].n;
-    for (uint32_t i = 0; same && i < a->added[0].n + a->added[1].n; i++) {
+    uint32_t n = a->added[0].n + a->added[1].n, k = 0;
+    bool same = !a->n_shown && n == b->added[0].n && !b->added[1].n;
+    for (uint32_t i = 0; same && i < n; i++) {
         const ql_added_token *x = i < a->added[0].n ? &a->added[0].tokens[i] : &a->added[1].tokens[i - a->added[0].n];
-        uint32_t k = 0;
-        while (k < b->added[0].n && !(b->added[0].tokens[k].id == x->id && b->added[0].tokens[k].flags == x->flags &&
-                                      same_text(b->added[0].tokens[k].text, b->added[0].tokens[k].len, x->text, x->len)))
-            k++;
-        same = k < b->added[0].n;
+        uint32_t tried = 0;
+        while (tried < n && !same_token(&b->added[0].tokens[(k + tried) % n], x))
+            tried++;
+        same = tried < n;
+        k = (k + tried + 1) % n;
     }
     return same;
 }

@@ -255,7 +255,7 @@ def test_two_write_one_file(command, model, to):
     several = [subprocess.Popen(argv, stderr=subprocess.PIPE) for _ in range(6)]
     said = [p.communicate(timeout=60)[1].decode() for p in several]
     for p, line in zip(several, said):
-        assert (p.returncode, line) in ((0, ""), (1, f"error: {to}/out.gguf: another process is writing it\n"))
+        assert (p.returncode, line) in ((0, ""), (1, f"error: {to}/out.gguf: it is being written already\n"))
     assert any(p.returncode == 0 for p in several) and names(to) == ["out.gguf"]
     assert text(command, to / "out.gguf") == text(command, model, *Q8)
 
