@@ -9,7 +9,7 @@
 
 #define V_BYTES 32
 
-enum { TILE_ROWS = 4, WIDE_ROWS = 2 };
+enum { TILE_ROWS = 4 };
 
 typedef __m256i lanes;
 typedef __m256 reals;

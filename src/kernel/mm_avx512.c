@@ -11,7 +11,7 @@
 
 #define V_BYTES 64
 
-enum { TILE_ROWS = 12, WIDE_ROWS = 4 };
+enum { TILE_ROWS = 12 };
 
 typedef __m512i lanes;
 typedef __m512 reals;
