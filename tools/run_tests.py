@@ -26,8 +26,9 @@ VENV = ROOT / ".venv" / "bin"
 WORKERS = min(len(os.sched_getaffinity(0)), 8)
 TWICE = [f"tests/cli/test_{name}.py" for name in ("run", "chat", "usage")]
 # The reference libraries are not to be looked at, the whole model under ASan is for tools/test_long.sh, and
-# huggingface_hub's side has no C of ours.
+# huggingface_hub's side and the scripts of bench/ have no C of ours.
 SANITIZED = ["-m", "not model and not slow", "--ignore=tests/python/test_tokenizer_families.py",
+             "--ignore=tests/python/test_bench_scripts.py",
              # A thread may hold the lock of the sanitizer's own allocator while another one forks (LLVM frees it since 2023).
              "--deselect=tests/python/test_threads.py::test_fork"]
 # -O1 and short debug data: half the time of -O2 -g to compile, and tests of a tiny model run as fast. A large function (a
