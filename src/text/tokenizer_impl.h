@@ -255,6 +255,13 @@ ql_code ql_unigram_encode(ql_coder *coder, const char *piece, size_t len, ql_err
 ql_code ql_wordpiece_encode(ql_coder *coder, const char *piece, size_t len, ql_error *err);
 ql_code ql_wordlevel_encode(ql_coder *coder, const char *piece, size_t len, ql_error *err);
 
+// Added tokens of both kinds, one behind the other.
+static inline uint32_t ql_n_added(const ql_tokenizer *t) { return t->added[0].n + t->added[1].n; }
+static inline const ql_added_token *ql_added_at(const ql_tokenizer *t, uint32_t i)
+{
+    return i < t->added[0].n ? &t->added[0].tokens[i] : &t->added[1].tokens[i - t->added[0].n];
+}
+
 // ---- tokenizer_added.c
 
 // Takes over tokens and blob; of tokens with one text the first counts.

@@ -190,11 +190,9 @@ ql_code ql_tokenizer_put(const ql_tokenizer *t, uint32_t n_vocab, ql_gguf_writer
         return no_form(err, "a model other than BPE");
     if (!t->bytes && !t->byte_fallback)
         return no_form(err, "BPE neither of bytes nor with tokens for them");
-    for (uint32_t i = 0; i < t->added[0].n + t->added[1].n; i++) {
-        const ql_added_token *a = i < t->added[0].n ? &t->added[0].tokens[i] : &t->added[1].tokens[i - t->added[0].n];
-        if (a->flags & (QL_ADDED_LSTRIP | QL_ADDED_RSTRIP | QL_ADDED_SINGLE_WORD))
+    for (uint32_t i = 0; i < ql_n_added(t); i++)
+        if (ql_added_at(t, i)->flags & (QL_ADDED_LSTRIP | QL_ADDED_RSTRIP | QL_ADDED_SINGLE_WORD))
             return no_form(err, "an added token with lstrip, rstrip or single_word");
-    }
     QL_TRY(t->bytes ? put_bytes_kind(t, n_vocab, w, err) : put_spm_kind(t, n_vocab, w, err));
     return put_ids(t, w, err);
 }

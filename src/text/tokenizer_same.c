@@ -124,19 +124,19 @@ static bool same_bytes(const ql_tokenizer *a, const ql_tokenizer *b)
     return true;
 }
 
-// Texts and ids, in any order; of a, those found in normalized texts too: only where normalizing leaves them alone.
 static bool same_token(const ql_added_token *a, const ql_added_token *b)
 {
     return a->id == b->id && a->flags == b->flags && same_text(a->text, a->len, b->text, b->len);
 }
 
+// Texts and ids, in any order; of a, those found in normalized texts too: only where normalizing leaves them alone.
 // Both are nearly in one order, so the search goes on after the last hit: there may be as many as tokens.
 static bool same_added(const ql_tokenizer *a, const ql_tokenizer *b)
 {
-    uint32_t n = a->added[0].n + a->added[1].n, k = 0;
+    uint32_t n = ql_n_added(a), k = 0;
     bool same = !a->n_shown && n == b->added[0].n && !b->added[1].n;
     for (uint32_t i = 0; same && i < n; i++) {
-        const ql_added_token *x = i < a->added[0].n ? &a->added[0].tokens[i] : &a->added[1].tokens[i - a->added[0].n];
+        const ql_added_token *x = ql_added_at(a, i);
         uint32_t tried = 0;
         while (tried < n && !same_token(&b->added[0].tokens[(k + tried) % n], x))
             tried++;
