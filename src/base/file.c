@@ -28,6 +28,8 @@ static ql_code map(ql_file *file, int fd, const char *path, ql_error *err)
                        path, (double)st.st_size / (1 << 30), (double)ql_memory_available() / (1 << 30));
     if (data == MAP_FAILED)
         return ql_fail(err, QL_E_IO, "%s: can not be mapped: %s", path, strerror(errno));
+    // Also read ahead by huge pages, where the file system can (ext4 from Linux 6.16, XFS, btrfs): a hint.
+    madvise(data, (size_t)st.st_size, MADV_HUGEPAGE);
     *file = (ql_file){.data = data, .size = (size_t)st.st_size};
     return QL_OK;
 }

@@ -2,6 +2,7 @@
 """What turbo() gives to the library, what it says on stderr, and None as a sampling parameter."""
 import contextlib
 import fcntl
+import mmap
 import os
 import pty
 import struct
@@ -182,3 +183,40 @@ def test_report_tells_where_from(tiny):
         assert report["source"] == report["file"] == os.path.abspath(tiny) and report["model_id"] == str(tiny)
         assert report["quantization"] == model.quantization and report["n_params"] > 0
         assert report["from_cache"] in (True, False)
+
+
+def mapped(path):
+    """Of this process's mappings of a file: kB in memory, and of those in huge pages."""
+    total = {"Rss": 0, "FilePmdMapped": 0}
+    inside = False
+    with open("/proc/self/smaps") as smaps:
+        for line in smaps:
+            words = line.split()
+            if "-" in words[0] and not words[0].endswith(":"):
+                inside = words[-1] == str(path)
+            elif inside and words[0][:-1] in total:
+                total[words[0][:-1]] += int(words[1])
+    return total["Rss"], total["FilePmdMapped"]
+
+
+@pytest.fixture
+def folder_with_huge_pages(tmp_path):
+    probe = tmp_path / "probe"
+    with open(probe, "wb", buffering=0) as file:
+        file.write(bytes(4 << 20))
+    with open(probe, "rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as content:
+        assert sum(content[i] for i in range(0, len(content), 4096)) == 0
+        if mapped(probe)[1] == 0:
+            pytest.skip("files have no huge pages on this file system (ext4 has them from Linux 6.16)")
+    return tmp_path
+
+
+def test_packed_weights_are_mapped_by_huge_pages(smollm, folder_with_huge_pages, monkeypatch):
+    monkeypatch.setenv("QUANTLLM_CACHE", str(folder_with_huge_pages / "packed"))
+    with turbo(smollm, verbose=False):
+        pass
+    (packed,) = (folder_with_huge_pages / "packed").iterdir()
+    with turbo(smollm, verbose=False) as model:
+        model.generate("Hello", max_new_tokens=1)
+        resident, huge = mapped(packed)
+        assert resident > 80_000 and huge > resident // 2
