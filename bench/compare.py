@@ -14,7 +14,8 @@ Works, each with its sizes' option:
     deep     --deep-n tokens one by one behind -d tokens
     batch    -n tokens of each of -b sequences, decoded together
     busy     --busy-n tokens one by one while another process keeps one core busy; also as a part of decode's rate
-    first    a whole process that answers a short prompt with one token, in seconds
+    first    from a process's start to the first byte of its answer to a short prompt, in seconds: our command, and our
+             Python package, beside llama-cpp-python, its import included
 
 A turn is one fresh process of each side for each work, both doing what llama-bench does: a warm-up, then the work,
 without sampling (ours chooses the best token). Machines are noisy: turns alternate, and the medians are compared.
@@ -87,6 +88,12 @@ import llama_cpp as ll
 model = ll.Llama(sys.argv[1], n_ctx=8192, n_threads=int(sys.argv[2]), verbose=False)
 print(model(sys.argv[3], max_tokens=1, temperature=0)["choices"][0]["text"])
 """
+FIRST = r"""
+import sys
+from quantllm import turbo
+model = turbo(sys.argv[1], verbose=False)
+print(model.generate(sys.argv[3], max_new_tokens=1, temperature=0))
+"""
 PROMPT = "The capital of France is"
 
 
@@ -103,7 +110,7 @@ def title(options, work):
     return {"prompt": f"prompt, {options.p} tokens", "long": f"prompt, {options.long} tokens",
             "decode": f"decode, {options.n} tokens", "deep": f"decode behind {options.d}",
             "batch": f"decode, {options.b} sequences", "busy": "decode, one core busy", "first": "process to first token",
-            "load": "load", "memory": "peak memory"}[work]
+            "first-python": "the same, from Python", "load": "load", "memory": "peak memory"}[work]
 
 
 def ours(options, model, work):
@@ -120,18 +127,23 @@ def rival(options, model, work):
 
 
 def seconds(command):
+    """From a process's start to its first byte of output."""
     start = time.perf_counter()
-    subprocess.run(command, check=True, capture_output=True, stdin=subprocess.DEVNULL)
-    return {"rate": time.perf_counter() - start}
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        process.stdout.read(1)
+        passed = time.perf_counter() - start
+        process.stdout.read()
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
+    return passed
 
 
-def our_first(options, model):
-    return seconds([options.command, "run", model, PROMPT, "--max-new-tokens", "1", "--temperature", "0", "--threads",
-                    str(options.t), "--quiet"])
-
-
-def rival_first(options, model):
-    return seconds([options.rival_python, "-c", RIVAL_FIRST, model, str(options.t), PROMPT])
+def measure_first(options, model):
+    ours = [options.command, "run", model, PROMPT, "--max-new-tokens", "1", "--temperature", "0", "--threads", str(options.t),
+            "--quiet"]
+    our_python = [options.python, "-c", FIRST, model, str(options.t), PROMPT]
+    rival = [options.rival_python, "-c", RIVAL_FIRST, model, str(options.t), PROMPT]
+    return {"rate": seconds(ours), "python": seconds(our_python)}, {"rate": seconds(rival)}
 
 
 @contextlib.contextmanager
@@ -150,7 +162,7 @@ def busy_core():
 def measure(options, model, work):
     """One turn of one work: our figures, the rival's."""
     if work == "first":
-        return our_first(options, model), rival_first(options, model)
+        return measure_first(options, model)
     with busy_core() if work == "busy" else contextlib.nullcontext():
         return ours(options, model, work), rival(options, model, work)
 
@@ -179,6 +191,8 @@ def results_of(options, model, turns):
                 statistics.median(side) / statistics.median(pair[i]["rate"] for pair in turns["decode"])
                 for i, side in enumerate((left, right)))
         results.append(result)
+        if work == "first":
+            results.append(entry(options, model, "first-python", [a["python"] for a, _ in pairs], right, True, "s"))
     for work, key, scale, unit in (("load", "load", 1, "s"), ("memory", "peak", 1e-6, "MB")):
         base = turns.get("decode") or turns.get("prompt")
         if base:
@@ -229,6 +243,7 @@ def parse():
     parser.add_argument("models", nargs="+", metavar="MODEL")
     parser.add_argument("--rival-python", required=True)
     parser.add_argument("--command", default=str(ROOT / ".venv" / "bin" / "quantllm"))
+    parser.add_argument("--python", default=str(ROOT / ".venv" / "bin" / "python"), help="which has the package")
     parser.add_argument("--work", type=works, default=("prompt", "decode", "first"), help=f"of {','.join(WORKS)}, or all")
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="add the results to this file")
     for name, default in (("-p", 512), ("-n", 128), ("-d", 4096), ("-b", 8), ("-t", 2), ("--long", 4096), ("--deep-n", 48),
