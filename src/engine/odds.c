@@ -12,23 +12,30 @@ void ql_odds_init(ql_odds *odds) { *odds = (ql_odds){.accepted = {0.4, 0.6, 0.8,
 
 int ql_odds_kind(size_t match) { return match < 5 ? 0 : match < 10 ? 1 : 2; }
 
+// Rows are multiplied in fours (kernel/kernel.h), so three take as long as four. One and two are less.
+static size_t whole_quads(size_t n_rows) { return n_rows <= 2 ? n_rows : (n_rows + 3) / 4 * 4; }
+
 static double least(double a, double b) { return a < b ? a : b; }
 
-// Measured, or on the line between the nearest measured numbers of rows.
+// Measured, or on the line between the nearest measured numbers of rows; but not above what is expected without a
+// measurement, or a number that looks bad from afar would never be tried.
 static double seconds_of(const ql_odds *odds, size_t n_rows)
 {
+    n_rows = whole_quads(n_rows);
     size_t low = n_rows, high = n_rows;
     while (low && odds->seconds[low] == 0)
         low--;
     while (high <= QL_STEP_ROWS && odds->seconds[high] == 0)
         high++;
-    if (!low)
+    if (!low && high > QL_STEP_ROWS)
         return 1 + row_cost * (double)n_rows;
-    if (high > QL_STEP_ROWS)
-        return odds->seconds[low] * (1 + row_cost * (double)(n_rows - low));
-    if (low == high)
-        return odds->seconds[low];
-    return odds->seconds[low] + (odds->seconds[high] - odds->seconds[low]) * (double)(n_rows - low) / (double)(high - low);
+    if (!low)
+        return odds->seconds[high] / (1 + row_cost * (double)(high - n_rows));
+    double expected = odds->seconds[low] * (1 + row_cost * (double)(n_rows - low));
+    if (low == high || high > QL_STEP_ROWS)
+        return expected;
+    double slope = (odds->seconds[high] - odds->seconds[low]) / (double)(high - low);
+    return least(expected, odds->seconds[low] + slope * (double)(n_rows - low));
 }
 
 size_t ql_odds_choose(ql_odds *odds, size_t n_rows, const int *kinds, size_t n_drafts, size_t most,
@@ -58,6 +65,7 @@ void ql_odds_timed(ql_odds *odds, size_t n_rows, double seconds)
 {
     if (!n_rows || n_rows > QL_STEP_ROWS)
         return;
+    n_rows = whole_quads(n_rows);
     // Another program may have had the core meanwhile: more rows never cost more than a step for each.
     double old = odds->seconds[n_rows], most = n_rows > 1 ? seconds_of(odds, 1) * (double)n_rows : 4 * old;
     if (most > 0)
