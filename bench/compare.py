@@ -91,7 +91,7 @@ print(model(sys.argv[3], max_tokens=1, temperature=0)["choices"][0]["text"])
 FIRST = r"""
 import sys
 from quantllm import turbo
-model = turbo(sys.argv[1], verbose=False)
+model = turbo(sys.argv[1], threads=int(sys.argv[2]), verbose=False)
 print(model.generate(sys.argv[3], max_new_tokens=1, temperature=0))
 """
 PROMPT = "The capital of France is"
@@ -139,11 +139,11 @@ def seconds(command):
 
 
 def measure_first(options, model):
-    ours = [options.command, "run", model, PROMPT, "--max-new-tokens", "1", "--temperature", "0", "--threads", str(options.t),
-            "--quiet"]
-    our_python = [options.python, "-c", FIRST, model, str(options.t), PROMPT]
-    rival = [options.rival_python, "-c", RIVAL_FIRST, model, str(options.t), PROMPT]
-    return {"rate": seconds(ours), "python": seconds(our_python)}, {"rate": seconds(rival)}
+    command = [options.command, "run", model, PROMPT, "--max-new-tokens", "1", "--temperature", "0", "--threads", str(options.t),
+               "--quiet"]
+    package = [options.python, "-c", FIRST, model, str(options.t), PROMPT]
+    llama = [options.rival_python, "-c", RIVAL_FIRST, model, str(options.t), PROMPT]
+    return {"rate": seconds(command), "python": seconds(package)}, {"rate": seconds(llama)}
 
 
 @contextlib.contextmanager
