@@ -2,6 +2,8 @@
 // Owns the estimate: tokens expected over seconds expected. Must not know where drafts come from.
 #include "engine/odds.h"
 
+#include "kernel/kernel.h"
+
 // What a row more costs, in steps of one row, before anything was measured: weights are read once for all rows, and
 // multiplied for each (SmolLM2 on two cores with AVX2: 0.25).
 static const double row_cost = 0.25;
@@ -12,8 +14,11 @@ void ql_odds_init(ql_odds *odds) { *odds = (ql_odds){.accepted = {0.4, 0.6, 0.8,
 
 int ql_odds_kind(size_t match) { return match < 5 ? 0 : match < 10 ? 1 : 2; }
 
-// Rows are multiplied in fours (kernel/kernel.h), so three take as long as four. One and two are less.
-static size_t whole_quads(size_t n_rows) { return n_rows <= 2 ? n_rows : (n_rows + 3) / 4 * 4; }
+// Rows are multiplied in quads, so three take as long as four. One and two are less.
+static size_t whole_quads(size_t n_rows)
+{
+    return n_rows <= 2 ? n_rows : (n_rows + QL_QUAD_ROWS - 1) / QL_QUAD_ROWS * QL_QUAD_ROWS;
+}
 
 static double least(double a, double b) { return a < b ? a : b; }
 

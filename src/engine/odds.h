@@ -16,7 +16,7 @@ enum {
 
 typedef struct ql_odds {
     double accepted[QL_ODDS_KINDS];   // share of drafted tokens that were right, lately
-    double seconds[QL_STEP_ROWS + 1]; // of a step by its rows, lately; 0: not measured
+    double seconds[QL_STEP_ROWS + 1]; // of a step by its rows, lately, from three on in whole quads; 0: not measured
 } ql_odds;
 
 void ql_odds_init(ql_odds *odds);

@@ -47,8 +47,8 @@ ql_packed_writer *ql_packed_write(const ql_packed_place *place, const ql_packed_
 // Waits until the file is there or has been given up; then brings the cache's total size under its cap.
 void ql_packed_finish(ql_packed_writer *writer, const ql_logger *log);
 
-// Brings the pages of an open packed file in, on a thread of its own: mapping them takes as long as loading a tokenizer,
-// which is done meanwhile. NULL: it can not be, or need not. The source must stay until the end; NULL is allowed there.
+// Brings the pages of an open packed file in, on a thread of its own: mapping small pages takes as long as loading a
+// tokenizer, which is done meanwhile. NULL: it can not be, or need not. The source must stay until the end; NULL is allowed there.
 typedef struct ql_packed_pages ql_packed_pages;
 ql_packed_pages *ql_packed_pages_start(const ql_source *packed);
 void ql_packed_pages_end(ql_packed_pages *pages); // also before all are there

@@ -145,7 +145,7 @@ static void write_rest(ql_packed_writer *w)
 // Adds bytes at the end: those that make whole huge pages go out from where they are, others wait in w->rest.
 static void put(ql_packed_writer *w, const char *data, uint64_t size)
 {
-    while (size) {
+    while (size && !w->reason) {
         uint64_t n = size - size % HUGE_PAGE;
         if (w->n_rest || !n) {
             n = size < HUGE_PAGE - w->n_rest ? size : HUGE_PAGE - w->n_rest;
