@@ -25,7 +25,7 @@ void ql_lookup_clear(ql_lookup *lookup)
 {
     if (lookup->n)
         memset(lookup->places, 0, (lookup->mask + 1) * sizeof *lookup->places);
-    lookup->n = 0;
+    lookup->n = lookup->followed = 0;
 }
 
 // Of the QL_LOOKUP_MIN tokens before tokens + end.
@@ -37,19 +37,34 @@ static size_t hash(const int32_t *tokens, size_t end)
     return (size_t)(h >> 32);
 }
 
-size_t ql_lookup_find(ql_lookup *lookup, const int32_t *tokens, size_t n, const int32_t **draft, size_t *match)
+static ql_found compare(const int32_t *tokens, size_t n, size_t place)
 {
-    *match = 0;
+    ql_found at = {.tokens = tokens + place, .n = n - place};
+    for (size_t i = 0; i < place && i < QL_LOOKUP_LONG; i++) {
+        bool same = tokens[place - 1 - i] == tokens[n - 1 - i];
+        at.match += same && at.match == i;
+        at.alike += same;
+    }
+    return at;
+}
+
+void ql_lookup_follow(ql_lookup *lookup, size_t place) { lookup->followed = place; }
+
+size_t ql_lookup_find(ql_lookup *lookup, const int32_t *tokens, size_t n, ql_found found[QL_LOOKUP_PLACES])
+{
+    size_t n_found = 0;
     if (n <= QL_LOOKUP_MIN)
         return 0;
     for (size_t end = lookup->n < QL_LOOKUP_MIN ? QL_LOOKUP_MIN : lookup->n; end < n; end++) // not yet the end itself
         lookup->places[hash(tokens, end) & lookup->mask] = (uint32_t)end;
+    if (lookup->followed)
+        lookup->followed += n - lookup->n;
     lookup->n = n;
     size_t place = lookup->places[hash(tokens, n) & lookup->mask];
-    while (*match < place && *match < QL_LOOKUP_LONG && tokens[place - 1 - *match] == tokens[n - 1 - *match])
-        ++*match;
-    if (*match < QL_LOOKUP_MIN)
-        return 0;
-    *draft = tokens + place;
-    return n - place;
+    found[0] = compare(tokens, n, place);
+    n_found = found[0].match >= QL_LOOKUP_MIN;
+    if (!lookup->followed || (n_found && lookup->followed == place))
+        return n_found;
+    found[n_found] = compare(tokens, n, lookup->followed);
+    return n_found + (found[n_found].alike >= QL_LOOKUP_ALIKE);
 }

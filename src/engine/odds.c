@@ -2,6 +2,7 @@
 // Owns the estimate: tokens expected over seconds expected. Must not know where drafts come from.
 #include "engine/odds.h"
 
+#include "engine/lookup.h"
 #include "kernel/kernel.h"
 
 // What a row more costs, in steps of one row, before anything was measured: weights are read once for all rows, and
@@ -10,9 +11,14 @@ static const double row_cost = 0.25;
 // A draft must promise so much more, since estimates are noisy and a wrong one costs.
 static const double margin = 1.05;
 
-void ql_odds_init(ql_odds *odds) { *odds = (ql_odds){.accepted = {0.4, 0.6, 0.8, 0.6}}; }
+void ql_odds_init(ql_odds *odds) { *odds = (ql_odds){.accepted = {0.4, 0.6, 0.8, 0.4, 0.6, 0.6}}; }
 
-int ql_odds_kind(size_t match) { return match < 5 ? 0 : match < 10 ? 1 : 2; }
+int ql_odds_kind(size_t match, size_t alike)
+{
+    if (match >= QL_LOOKUP_MIN)
+        return match < 5 ? 0 : match < 10 ? 1 : 2;
+    return alike < 18 ? 3 : 4;
+}
 
 // Rows are multiplied in quads, so three take as long as four. One and two are less.
 static size_t whole_quads(size_t n_rows)
@@ -60,9 +66,11 @@ size_t ql_odds_choose(ql_odds *odds, size_t n_rows, const int *kinds, size_t n_d
             choice = m;
         }
     }
-    // What does not pay now is tried again now and then: a try costs about a tenth of a step.
+    // A draft model that does not pay now is tried again now and then: a try costs about a tenth of a step. Others need none
+    // to be judged.
     for (size_t i = 0; !choice && i < n_drafts; i++)
-        odds->accepted[kinds[i]] = least(odds->accepted[kinds[i]] + 0.01, 0.9);
+        if (kinds[i] == QL_ODDS_MODEL)
+            odds->accepted[kinds[i]] = least(odds->accepted[kinds[i]] + 0.01, 0.9);
     return choice;
 }
 

@@ -11,18 +11,19 @@
 enum {
     QL_DRAFT_MAX = 15, // tokens drafted for one sequence
     QL_STEP_ROWS = 24,   // rows of a step
-    QL_ODDS_KINDS = 4,   // kinds of drafts, the surer the higher; the last one is the draft model's
+    QL_ODDS_MODEL = 5,   // the kind of a draft model's drafts, the last one
+    QL_ODDS_KINDS,
 };
 
 typedef struct ql_odds {
-    double accepted[QL_ODDS_KINDS];   // share of drafted tokens that were right, lately
+    double accepted[QL_ODDS_KINDS];   // share of suggested tokens that were right, lately
     double seconds[QL_STEP_ROWS + 1]; // of a step by its rows, lately, from three on in whole quads; 0: not measured
 } ql_odds;
 
 void ql_odds_init(ql_odds *odds);
 
-// The kind of a draft behind a match of so many tokens.
-int ql_odds_kind(size_t match);
+// The kind of a draft behind so many tokens that are the same, and so many of those before that are (ql_found).
+int ql_odds_kind(size_t match, size_t alike);
 
 // How many tokens, up to `most`, to add for each of n_drafts sequences with drafts of these kinds, in a step of n_rows
 // sequences; seconds_a_token: what a draft itself costs.
@@ -32,7 +33,7 @@ size_t ql_odds_choose(ql_odds *odds, size_t n_rows, const int *kinds, size_t n_d
 // A step of so many rows took so long.
 void ql_odds_timed(ql_odds *odds, size_t n_rows, double seconds);
 
-// Of n tokens drafted the first n_accepted were right.
+// Of n tokens that were suggested, computed ahead or not, the first n_accepted were right.
 void ql_odds_told(ql_odds *odds, int kind, size_t n, size_t n_accepted);
 
 #endif

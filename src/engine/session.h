@@ -18,6 +18,13 @@ typedef struct cache_slot {
     ql_draft draft;
 } cache_slot;
 
+// Tokens that may follow.
+typedef struct guess {
+    const int32_t *tokens; // of the text, or draft_tokens
+    size_t n;
+    int kind;              // ql_odds_kind
+} guess;
+
 // A prompt on its way.
 typedef struct sequence {
     size_t index;          // which prompt
@@ -25,9 +32,10 @@ typedef struct sequence {
     size_t n_tokens;       // in slot->tokens: the prompt and what was generated
     size_t n_new;
     size_t n_logits;       // rows of the batch being computed that want them: the last token's and those of the drafts
-    const int32_t *draft;  // tokens that may follow
-    size_t n_draft;        // of which so many may be used
-    int draft_kind;
+    guess guesses[QL_LOOKUP_PLACES];
+    size_t n_guesses;
+    const guess *draft;    // the one whose tokens may be computed ahead; NULL: none
+    size_t n_draft;        // at most so many of them
     int32_t draft_tokens[QL_DRAFT_MAX]; // of the draft model
     ql_sampler *sampler;
     ql_detokenizer *detokenizer; // that has seen the prompt

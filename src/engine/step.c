@@ -18,35 +18,51 @@ static size_t add_rows(ql_session *s, sequence *q, size_t n_rows, size_t budget,
     bool all = n && at + n == q->n_tokens;
     size_t total = n + (all ? n_draft : 0);
     for (size_t i = 0; i < total; i++)
-        s->rows[n_rows + i] = (ql_row){.cache = &slot->cache, .token = i < n ? slot->tokens[at + i] : q->draft[i - n],
+        s->rows[n_rows + i] = (ql_row){.cache = &slot->cache, .token = i < n ? slot->tokens[at + i] : q->draft->tokens[i - n],
                                        .pos = (uint32_t)(at + i), .want_logits = at + i + 1 >= q->n_tokens};
     q->n_logits = all ? 1 + n_draft : 0;
     slot->n_cached = at + n;
     return n_rows + total;
 }
 
-// What the text itself suggests may follow the tokens of a sequence that decodes, at most up to its end; where it
-// suggests nothing, draft_kind is -1 and n_draft how many tokens another one may.
+// What the text itself suggests may follow the tokens of a sequence that decodes: the surest is its draft, NULL if there is
+// none. n_draft: how many tokens a draft may have.
 static void find_draft(const ql_session *s, sequence *q)
 {
-    size_t match, left = (size_t)s->params.max_new_tokens - q->n_new, room = s->model->max_length - q->n_tokens;
-    q->n_draft = ql_lookup_find(&q->slot->lookup, q->slot->tokens, q->n_tokens, &q->draft, &match);
+    size_t left = (size_t)s->params.max_new_tokens - q->n_new, room = s->model->max_length - q->n_tokens;
+    cache_slot *slot = q->slot;
+    ql_found found[QL_LOOKUP_PLACES];
+    q->n_guesses = ql_lookup_find(&slot->lookup, slot->tokens, q->n_tokens, found);
+    for (size_t i = 0; i < q->n_guesses; i++) {
+        guess *g = &q->guesses[i];
+        *g = (guess){found[i].tokens, found[i].n, ql_odds_kind(found[i].match, found[i].alike)};
+        if (!q->draft || s->odds.accepted[g->kind] > s->odds.accepted[q->draft->kind])
+            q->draft = g;
+    }
     left = left < room ? left : room;
     left = left < QL_DRAFT_MAX + 1 ? left : QL_DRAFT_MAX + 1;
-    q->draft_kind = q->n_draft ? ql_odds_kind(match) : -1;
-    if (!q->n_draft || q->n_draft >= left) // the token of the step itself comes first
-        q->n_draft = left - 1;
+    q->n_draft = left - 1; // the token of the step itself comes first
+    if (q->draft)
+        ql_lookup_follow(&slot->lookup, (size_t)(q->draft->tokens - slot->tokens));
 }
 
-// The draft model's tokens for the one sequence that decodes.
+// The draft model's tokens for the one sequence that decodes, where it is surer than the text; how many.
 static size_t draft_by_model(ql_session *s, sequence *q)
 {
     ql_draft *draft = &q->slot->draft;
-    int kind = q->draft_kind = QL_ODDS_KINDS - 1;
+    const int kind = QL_ODDS_MODEL;
+    const double *accepted = s->odds.accepted;
+    if (!s->model->draft || (q->draft && accepted[q->draft->kind] >= accepted[kind]))
+        return 0;
     size_t n = ql_odds_choose(&s->odds, 1, &kind, 1, q->n_draft, draft->seconds_a_token);
-    q->draft = q->draft_tokens;
-    q->n_draft = n ? ql_draft_find(draft, q->slot->tokens, q->n_tokens, s->model->config.n_vocab, n, q->draft_tokens) : 0;
-    return q->n_draft;
+    n = n ? ql_draft_find(draft, q->slot->tokens, q->n_tokens, s->model->config.n_vocab, n, q->draft_tokens) : 0;
+    if (n) {
+        q->guesses[0] = (guess){q->draft_tokens, n, kind};
+        q->n_guesses = 1;
+        q->draft = &q->guesses[0];
+        q->n_draft = n;
+    }
+    return n;
 }
 
 // How many drafts each sequence gets, in a step in which n decode.
@@ -56,17 +72,19 @@ static size_t plan_drafts(ql_session *s, size_t n)
     size_t n_drafts = 0, most = QL_DRAFT_MAX;
     for (size_t i = 0; i < WAVE; i++) {
         sequence *q = &s->sequences[i];
-        q->n_draft = 0;
         if (!ql_sequence_running(q) || uncomputed(q) != 1)
             continue;
         find_draft(s, q);
-        if (q->draft_kind < 0 && n == 1 && s->model->draft) // for one sequence: its own steps are not batched
-            return draft_by_model(s, q);
-        if (q->draft_kind < 0)
+        size_t by_model = n == 1 ? draft_by_model(s, q) : 0; // for one sequence: its own steps are not batched
+        if (by_model)
+            return by_model;
+        if (!q->draft)
             q->n_draft = 0;
+        else if (q->draft->n < q->n_draft)
+            q->n_draft = q->draft->n;
         if (!q->n_draft)
             continue;
-        kinds[n_drafts++] = q->draft_kind;
+        kinds[n_drafts++] = q->draft->kind;
         most = q->n_draft < most ? q->n_draft : most;
     }
     return n_drafts ? ql_odds_choose(&s->odds, n, kinds, n_drafts, most, 0) : 0;
@@ -79,7 +97,9 @@ static size_t plan(ql_session *s, bool *prompt)
     size_t left = QL_ROWS_MAX, n_rows = 0, n_decoding = 0, n_draft = 0;
     *prompt = false;
     for (size_t i = 0; i < WAVE; i++) {
-        const sequence *q = &s->sequences[i];
+        sequence *q = &s->sequences[i];
+        q->n_guesses = q->n_draft = 0;
+        q->draft = NULL;
         n_decoding += ql_sequence_running(q) && uncomputed(q) == 1;
         *prompt |= ql_sequence_running(q) && q->n_new == 0;
     }
@@ -131,23 +151,36 @@ static ql_code take_token(ql_session *s, sequence *q, int32_t id, ql_error *err)
     return QL_OK;
 }
 
+// Tells which suggestions were right, as far as the text is known now; n_before: tokens of it when they were made.
+static void judge(ql_odds *odds, const sequence *q, size_t n_before)
+{
+    const int32_t *text = q->slot->tokens + n_before;
+    size_t n_known = q->n_tokens - n_before;
+    for (size_t i = 0; i < q->n_guesses; i++) {
+        const guess *g = &q->guesses[i];
+        size_t n = g->n < n_known ? g->n : n_known, right = 0;
+        while (right < n && g->tokens[right] == text[right])
+            right++;
+        ql_odds_told(odds, g->kind, n, right);
+    }
+}
+
 // Takes the token that follows the last one, and goes on as long as it is the one that was drafted: then the next row is
 // that of the text.
 static ql_code take_tokens(ql_session *s, sequence *q, float *logits, ql_error *err)
 {
-    size_t accepted = 0, drafted = q->n_logits - 1;
+    size_t accepted = 0, drafted = q->n_logits - 1, n_before = q->n_tokens;
     for (;; accepted++) {
         int32_t id;
         QL_TRY(ql_sampler_next(q->sampler, logits + accepted * ql_forward_logits_stride(s->model->forward), &id, err));
         QL_TRY(take_token(s, q, id, err));
         if (q->finish || q->out.len > (q->n_ends ? q->ends[q->n_ends - 1] : 0))
             q->ends[q->n_ends++] = q->out.len;
-        if (accepted == drafted || id != q->draft[accepted] || q->finish)
+        if (accepted == drafted || id != q->draft->tokens[accepted] || q->finish)
             break;
         q->slot->n_cached++;
     }
-    if (drafted)
-        ql_odds_told(&s->odds, q->draft_kind, drafted, accepted);
+    judge(&s->odds, q, n_before);
     s->usage.n_drafted += drafted;
     s->usage.n_accepted += accepted;
     return QL_OK;

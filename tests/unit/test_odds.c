@@ -9,7 +9,7 @@
 #include "engine/odds.h"
 
 enum { MOST = 15 };
-static const int sure[] = {2}, unsure[] = {0};
+static const int sure[] = {2}, unsure[] = {0}, model[] = {QL_ODDS_MODEL};
 
 static void tell(ql_odds *odds, int kind, size_t n, size_t right)
 {
@@ -33,11 +33,35 @@ static void what_was_right_is_tried_and_what_was_wrong_is_not(void **state)
     tell(&odds, 0, 3, 0);
     assert_true(choose(&odds, sure) >= 3);
     assert_int_equal(choose(&odds, unsure), 0);
-    // Now and then it is tried all the same.
-    int tries = 0;
-    for (int i = 0; i < 100; i++)
-        tries += choose(&odds, unsure) > 0;
+}
+
+// What it would have drafted is not known: so it is asked now and then.
+static void a_draft_model_that_was_wrong_is_tried_all_the_same(void **state)
+{
+    (void)state;
+    ql_odds odds;
+    ql_odds_init(&odds);
+    tell(&odds, QL_ODDS_MODEL, 3, 0);
+    tell(&odds, 0, 3, 0);
+    int tries = 0, others = 0;
+    for (int i = 0; i < 100; i++) {
+        tries += choose(&odds, model) > 0;
+        others += choose(&odds, unsure) > 0;
+    }
     assert_in_range(tries, 1, 95);
+    assert_int_equal(others, 0);
+}
+
+static void a_kind_is_surer_the_more_is_the_same(void **state)
+{
+    (void)state;
+    ql_odds odds;
+    ql_odds_init(&odds);
+    for (size_t alike = 12; alike < 24; alike++)
+        assert_true(odds.accepted[ql_odds_kind(2, alike)] <= odds.accepted[ql_odds_kind(2, alike + 1)]);
+    for (size_t match = 3; match < 24; match++)
+        assert_true(odds.accepted[ql_odds_kind(match, match)] <= odds.accepted[ql_odds_kind(match + 1, match + 1)]);
+    assert_int_not_equal(ql_odds_kind(24, 24), QL_ODDS_MODEL);
 }
 
 // Five rows are slow here, and four were never tried: what lies between must not be taken to be as slow.
@@ -88,6 +112,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_right_is_tried_and_what_was_wrong_is_not),
+        cmocka_unit_test(a_draft_model_that_was_wrong_is_tried_all_the_same),
+        cmocka_unit_test(a_kind_is_surer_the_more_is_the_same),
         cmocka_unit_test(a_number_between_a_good_and_a_bad_one_is_tried),
         cmocka_unit_test(rows_of_a_quad_cost_the_same),
         cmocka_unit_test(a_step_is_no_larger_than_it_may_be),
