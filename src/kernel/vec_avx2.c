@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "kernel/attend_tile.h"
+#include "kernel/fold_x86.inc"
 
 typedef struct vf {
     __m256 a, b;
@@ -70,15 +71,16 @@ static inline __m256 max_abs8(__m256 m, __m256 x)
 
 static inline vf vmax_abs(vf m, vf x) { return pair(max_abs8(m.a, x.a), max_abs8(m.b, x.b)); }
 
-// In two halves, as 2^128 is no float: the first product is exact.
+static inline float fold_sum(vf v) { return sum_of_8(_mm256_add_ps(v.a, v.b)); }
+static inline float fold_max(vf v) { return max_of_8(_mm256_max_ps(v.a, v.b)); }
+static inline float fold_max_abs(vf v)
+{
+    return top_of_8(_mm256_max_epi32(_mm256_castps_si256(v.a), _mm256_castps_si256(v.b)));
+}
+
 static inline __m256 scale8(__m256 p, __m256 t)
 {
-    const __m256i bias = _mm256_set1_epi32(127);
-    __m256i n = _mm256_sub_epi32(_mm256_castps_si256(t), _mm256_castps_si256(_mm256_set1_ps(0x1.8p23f)));
-    __m256i half = _mm256_srai_epi32(n, 1);
-    __m256i low = _mm256_slli_epi32(_mm256_add_epi32(half, bias), 23);
-    __m256i high = _mm256_slli_epi32(_mm256_add_epi32(_mm256_sub_epi32(n, half), bias), 23);
-    return _mm256_mul_ps(_mm256_mul_ps(p, _mm256_castsi256_ps(low)), _mm256_castsi256_ps(high));
+    return _mm256_mul_ps(p, _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(t), 23)));
 }
 
 static inline vf vscale(vf p, vf n, vf t)

@@ -8,6 +8,7 @@
 
 #include "kernel/attend_tile.h"
 #include "kernel/dot_avx512.inc"
+#include "kernel/fold_x86.inc"
 
 typedef __m512 vf;
 
@@ -37,6 +38,18 @@ static inline vf vmax_abs(vf m, vf x)
 {
     __m512i a = _mm512_and_si512(_mm512_castps_si512(x), _mm512_set1_epi32(0x7fffffff));
     return _mm512_castsi512_ps(_mm512_max_epi32(_mm512_castps_si512(m), a));
+}
+
+static inline __m256 half_of(vf v, int upper)
+{
+    return _mm256_castpd_ps(upper ? _mm512_extractf64x4_pd(_mm512_castps_pd(v), 1) : _mm512_castpd512_pd256(_mm512_castps_pd(v)));
+}
+
+static inline float fold_sum(vf v) { return sum_of_8(_mm256_add_ps(half_of(v, 0), half_of(v, 1))); }
+static inline float fold_max(vf v) { return max_of_8(_mm256_max_ps(half_of(v, 0), half_of(v, 1))); }
+static inline float fold_max_abs(vf v)
+{
+    return top_of_8(_mm256_max_epi32(_mm256_castps_si256(half_of(v, 0)), _mm256_castps_si256(half_of(v, 1))));
 }
 
 static inline vf vscale(vf p, vf n, vf t)

@@ -99,15 +99,26 @@ static inline vf vmax_abs(vf m, vf x)
     return m;
 }
 
-// In two halves, as 2^128 is no float: the first product is exact.
+// The upper half onto the lower, until one lane is left.
+#define FOLD(name, op)                                  \
+    static inline float name(vf a)                      \
+    {                                                   \
+        for (int n = 8; n > 0; n /= 2)                  \
+            for (int l = 0; l < n; l++)                 \
+                a.v[l] = op(a.v[l], a.v[l + n]);        \
+        return a.v[0];                                  \
+    }
+#define SUM(a, b) (a) + (b)
+#define LARGER(a, b) (a) > (b) ? (a) : (b)
+#define LARGER_BITS(a, b) bits_of(a) > bits_of(b) ? (a) : (b)
+FOLD(fold_sum, SUM)
+FOLD(fold_max, LARGER)
+FOLD(fold_max_abs, LARGER_BITS)
+
 static inline vf vscale(vf p, vf n, vf t)
 {
     (void)n;
-    EACH_LANE {
-        int32_t e = (int32_t)(bits_of(t.v[l]) - bits_of(0x1.8p23f)), half = e >> 1;
-        float low = of_bits((uint32_t)(half + 127) << 23), high = of_bits((uint32_t)(e - half + 127) << 23);
-        p.v[l] = p.v[l] * low * high;
-    }
+    EACH_LANE p.v[l] *= of_bits(bits_of(t.v[l]) << 23);
     return p;
 }
 
