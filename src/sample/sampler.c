@@ -10,6 +10,9 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#ifdef __SSE__
+#include <xmmintrin.h>
+#endif
 
 #include "base/arena.h"
 #include "base/random.h"
@@ -26,6 +29,11 @@ typedef struct candidate {
     int32_t id;
 } candidate;
 
+typedef struct seen_token {
+    int32_t id;
+    uint32_t n_new; // times among new tokens
+} seen_token;
+
 struct ql_sampler {
     ql_arena arena;
     ql_params params;      // without its arrays
@@ -35,10 +43,9 @@ struct ql_sampler {
     uint64_t seed, n_drawn;
     bool greedy;
 
-    uint32_t *counts;      // [n_vocab] times among new tokens
-    uint8_t *seen;         // [n_vocab] in the prompt or new
-    int32_t *seen_ids;     // [n_seen] ids with seen set
+    seen_token *seen;      // [n_seen] in the prompt or new
     size_t n_seen;
+    uint32_t *place;       // [n_vocab] its place in seen, from 1 on; 0: not seen
 
     candidate *candidates; // [n], room for n_vocab
     size_t n;
@@ -50,9 +57,8 @@ struct ql_sampler {
 
 static void layout(ql_arena *arena, ql_sampler *s)
 {
-    s->counts = QL_ARENA_NEW(arena, uint32_t, s->n_vocab);
-    s->seen = QL_ARENA_NEW(arena, uint8_t, s->n_vocab);
-    s->seen_ids = QL_ARENA_NEW(arena, int32_t, s->n_vocab);
+    s->seen = QL_ARENA_NEW(arena, seen_token, s->n_vocab);
+    s->place = QL_ARENA_NEW(arena, uint32_t, s->n_vocab);
     s->bias = QL_ARENA_NEW(arena, ql_logit_bias, s->n_bias);
     s->tops = QL_ARENA_NEW(arena, float, (s->n_vocab + BLOCK - 1) / BLOCK);
     if (s->greedy)
@@ -99,12 +105,13 @@ void ql_sampler_free(ql_sampler *sampler)
     free(sampler);
 }
 
-static void see(ql_sampler *s, int32_t id)
+static seen_token *see(ql_sampler *s, int32_t id)
 {
-    if (!s->seen[id]) {
-        s->seen[id] = 1;
-        s->seen_ids[s->n_seen++] = id;
+    if (!s->place[id]) {
+        s->seen[s->n_seen++] = (seen_token){.id = id};
+        s->place[id] = (uint32_t)s->n_seen;
     }
+    return &s->seen[s->place[id] - 1];
 }
 
 void ql_sampler_prompt(ql_sampler *sampler, const int32_t *ids, size_t n)
@@ -125,23 +132,28 @@ static void penalize(const ql_sampler *s, float *logits)
     if (penalty == 1 && frequency == 0 && presence == 0)
         return;
     for (size_t i = 0; i < s->n_seen; i++) {
-        int32_t id = s->seen_ids[i];
-        float *logit = &logits[id];
-        *logit = *logit < 0 ? *logit * penalty : *logit / penalty;
-        if (s->counts[id])
-            *logit -= frequency * (float)s->counts[id] + presence;
+        const seen_token *t = &s->seen[i];
+        float *logit = &logits[t->id], of_sign[2] = {*logit / penalty, *logit * penalty};
+        *logit = of_sign[*logit < 0]; // which of the two no processor guesses
+        if (t->n_new)
+            *logit -= frequency * (float)t->n_new + presence;
     }
 }
 
-// Four logits, as every CPU has them; written in vectors since compilers leave comparisons that NaN may fail to scalars.
+// Four logits, as every CPU has them; written in vectors since compilers leave comparisons that NaN may fail to scalars, and for
+// x86 as what they are there, one instruction.
 typedef float floats __attribute__((vector_size(16), aligned(4), may_alias));
 typedef int32_t masks __attribute__((vector_size(16)));
 
 // The larger of each pair; NaN in b fails the comparison and so counts as -inf.
 static inline floats larger(floats a, floats b)
 {
+#ifdef __SSE__
+    return _mm_max_ps(b, a);
+#else
     masks takes_b = b > a;
     return (floats)(((masks)b & takes_b) | ((masks)a & ~takes_b));
+#endif
 }
 
 static float largest_of_block(const float *x)
@@ -419,8 +431,7 @@ ql_code ql_sampler_next(ql_sampler *s, float *logits, int32_t *id, ql_error *err
         *id = draw(s);
     }
     s->n_drawn++;
-    s->counts[*id]++;
-    see(s, *id);
+    see(s, *id)->n_new++;
     return QL_OK;
 }
 
