@@ -81,7 +81,7 @@ typedef struct ql_kernels {
     void (*encode[QL_DTYPE_END])(const float *in, void *blocks, size_t n);
 
     // Stores x [n_cols] as row `row` (0..) of the quads at acts. PAIRS, BYTES: per block of 32, amax = max |x|, d = amax / n,
-    // q = round to nearest even(x * (n / amax)), 0 when amax is 0; n is 127 where amax is at most four times the root mean
+    // q = round to nearest even(x * (n / amax)), 0 when amax is 0; n is 127 where amax is at most five times the root mean
     // square of the row. Beyond that rounding would stand out: there it is 16255.
     void (*act_write[QL_ACT_COUNT])(const float *x, size_t n_cols, size_t row, void *acts);
 

@@ -24,7 +24,7 @@ enum {
     QL_PAIRS = 16, // pairs of weights in it
     QL_SUPER = 8,  // blocks of 32 in a super-block of 256
     QL_SUBS = 16,  // sub-blocks in it, at most: of 16 weights; or of 32
-    QL_ACT_FAR = 4,       // root mean squares of its row that a block's largest activation may have, to be of so few levels:
+    QL_ACT_FAR = 5,       // root mean squares of its row that a block's largest activation may have, to be of so few levels:
     QL_ACT_NARROW = 127,  // levels of an activation that fits int8
     QL_ACT_WIDE = 16255,  // of one that is 128 * high + low, both int8. A block's sum fits 32 bits: 32 * 4096 (Q6_K, scale
                           // included) * 16255 < 2^31

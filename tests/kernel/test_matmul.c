@@ -227,7 +227,7 @@ static void block_is_as_told(ql_act act, const void *acts, size_t b, size_t lane
     int sum[3] = {0};
     for (size_t k = 0; k < 32; k++)
         amax = fmaxf(amax, fabsf(x[k]));
-    bool wide = (double)amax * (double)amax > 16 * mean;
+    bool wide = (double)amax * (double)amax > 25 * mean;
     float n = wide ? 16255 : 127;
     for (size_t k = 0; k < 32; k++) {
         int q = quantum(act, acts, b, lane, k);
