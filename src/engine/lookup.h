@@ -36,7 +36,8 @@ void ql_lookup_clear(ql_lookup *lookup);
 // the one that the text follows, if it is another and alike. Returns how many were found.
 size_t ql_lookup_find(ql_lookup *lookup, const int32_t *tokens, size_t n, ql_found found[QL_LOOKUP_PLACES]);
 
-// The text, of tokens [n] in the last call, is taken to go on as at tokens + place.
+// The text, of tokens [n] in the last call, is taken to go on as at tokens + place. It goes on being compared there, and is
+// found again when it is alike again.
 void ql_lookup_follow(ql_lookup *lookup, size_t place);
 
 #endif

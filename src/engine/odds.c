@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Owns the estimate: tokens expected over seconds expected. Must not know where drafts come from.
+// Owns the estimate: tokens expected over seconds expected. Must not know how drafts are found.
 #include "engine/odds.h"
 
 #include "engine/lookup.h"
@@ -49,6 +49,17 @@ static double seconds_of(const ql_odds *odds, size_t n_rows)
     return least(expected, odds->seconds[low] + slope * (double)(n_rows - low));
 }
 
+// Steps of more rows are measured only when they are chosen: what was slow once, as another program had the core, would never be
+// again. So it is forgotten little by little.
+static void forget(ql_odds *odds, size_t n_rows)
+{
+    double now = odds->seconds[whole_quads(n_rows)];
+    for (size_t n = n_rows + 1; now > 0 && n <= QL_STEP_ROWS; n++) {
+        double expected = now * (1 + row_cost * (double)(n - n_rows));
+        odds->seconds[n] -= odds->seconds[n] > expected ? 0.01 * (odds->seconds[n] - expected) : 0;
+    }
+}
+
 size_t ql_odds_choose(ql_odds *odds, size_t n_rows, const int *kinds, size_t n_drafts, size_t most,
                       double seconds_a_token)
 {
@@ -66,8 +77,10 @@ size_t ql_odds_choose(ql_odds *odds, size_t n_rows, const int *kinds, size_t n_d
             choice = m;
         }
     }
-    // A draft model that does not pay now is tried again now and then: a try costs about a tenth of a step. Others need none
-    // to be judged.
+    if (!choice && n_drafts)
+        forget(odds, n_rows);
+    // A draft model that does not pay now is tried again now and then: a try costs about a tenth of a step. Other drafts are
+    // judged without.
     for (size_t i = 0; !choice && i < n_drafts; i++)
         if (kinds[i] == QL_ODDS_MODEL)
             odds->accepted[kinds[i]] = least(odds->accepted[kinds[i]] + 0.01, 0.9);

@@ -32,7 +32,7 @@ typedef struct sequence {
     size_t n_tokens;       // in slot->tokens: the prompt and what was generated
     size_t n_new;
     size_t n_logits;       // rows of the batch being computed that want them: the last token's and those of the drafts
-    guess guesses[QL_LOOKUP_PLACES];
+    guess guesses[QL_LOOKUP_PLACES + 1]; // of the text and of the draft model
     size_t n_guesses;
     const guess *draft;    // the one whose tokens may be computed ahead; NULL: none
     size_t n_draft;        // at most so many of them

@@ -57,9 +57,9 @@ static size_t draft_by_model(ql_session *s, sequence *q)
     size_t n = ql_odds_choose(&s->odds, 1, &kind, 1, q->n_draft, draft->seconds_a_token);
     n = n ? ql_draft_find(draft, q->slot->tokens, q->n_tokens, s->model->config.n_vocab, n, q->draft_tokens) : 0;
     if (n) {
-        q->guesses[0] = (guess){q->draft_tokens, n, kind};
-        q->n_guesses = 1;
-        q->draft = &q->guesses[0];
+        guess *g = &q->guesses[q->n_guesses++];
+        *g = (guess){q->draft_tokens, n, kind};
+        q->draft = g;
         q->n_draft = n;
     }
     return n;
@@ -151,7 +151,8 @@ static ql_code take_token(ql_session *s, sequence *q, int32_t id, ql_error *err)
     return QL_OK;
 }
 
-// Tells which suggestions were right, as far as the text is known now; n_before: tokens of it when they were made.
+// Tells which suggestions were right, as far as the text is known now, without a token that ended it; n_before: tokens of it
+// when they were made.
 static void judge(ql_odds *odds, const sequence *q, size_t n_before)
 {
     const int32_t *text = q->slot->tokens + n_before;

@@ -116,7 +116,7 @@ static void two_places_are_suggested_where_they_differ(void **state)
     assert_int_equal(t->found[1].alike, 20);
 }
 
-static void a_text_that_leaves_its_place_is_let_go(void **state)
+static void a_text_that_is_no_longer_alike_suggests_nothing(void **state)
 {
     text *t = *state;
     add(t, 100, 40);
@@ -127,7 +127,18 @@ static void a_text_that_leaves_its_place_is_let_go(void **state)
     assert_int_equal(find(t), 1);
     add(t, 312, 1);
     assert_int_equal(find(t), 0);
+}
+
+// A place left over from the text before would lie beyond the end of this one.
+static void a_new_text_follows_nothing(void **state)
+{
+    text *t = *state;
+    add(t, 100, 20);
+    add(t, 100, 20);
+    assert_int_equal(find(t), 1);
+    ql_lookup_follow(&t->lookup, (size_t)(t->found[0].tokens - t->tokens));
     ql_lookup_clear(&t->lookup);
+    assert_int_equal(t->lookup.followed, 0);
     t->n = 0;
     add(t, 100, 60);
     assert_int_equal(find(t), 0);
@@ -142,7 +153,8 @@ int main(void)
         WITH_TEXT(no_more_than_24_are_counted),
         WITH_TEXT(a_text_is_followed_past_what_is_other),
         WITH_TEXT(two_places_are_suggested_where_they_differ),
-        WITH_TEXT(a_text_that_leaves_its_place_is_let_go),
+        WITH_TEXT(a_text_that_is_no_longer_alike_suggests_nothing),
+        WITH_TEXT(a_new_text_follows_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -52,6 +52,29 @@ static void a_draft_model_that_was_wrong_is_tried_all_the_same(void **state)
     assert_int_equal(others, 0);
 }
 
+// Another program had the core when more rows were measured: they are tried again after a while, and then stay.
+static void what_was_slow_once_is_tried_again(void **state)
+{
+    (void)state;
+    ql_odds odds;
+    ql_odds_init(&odds);
+    tell(&odds, 0, 5, 3); // three of four
+    took(&odds, 1, 10);
+    took(&odds, 2, 19.5);
+    took(&odds, 4, 39);
+    took(&odds, 8, 79);
+    took(&odds, QL_STEP_ROWS, 200);
+    assert_int_equal(choose(&odds, unsure), 0);
+    int waited = 0;
+    size_t n;
+    while ((n = choose(&odds, unsure)) == 0 && waited < 200)
+        waited++;
+    assert_in_range(waited, 10, 150);
+    for (int i = 0; i < 20; i++)
+        took(&odds, n + 1, 10 + 2 * (double)n);
+    assert_true(choose(&odds, unsure) > 0);
+}
+
 static void a_kind_is_surer_the_more_is_the_same(void **state)
 {
     (void)state;
@@ -113,6 +136,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_right_is_tried_and_what_was_wrong_is_not),
         cmocka_unit_test(a_draft_model_that_was_wrong_is_tried_all_the_same),
+        cmocka_unit_test(what_was_slow_once_is_tried_again),
         cmocka_unit_test(a_kind_is_surer_the_more_is_the_same),
         cmocka_unit_test(a_number_between_a_good_and_a_bad_one_is_tried),
         cmocka_unit_test(rows_of_a_quad_cost_the_same),
