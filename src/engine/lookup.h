@@ -18,7 +18,7 @@ typedef struct ql_lookup {
     uint32_t *places; // by hash of QL_LOOKUP_MIN tokens: the index after the last place where they stand; 0: none
     size_t mask;
     size_t n;         // tokens seen
-    size_t followed;  // the index that stands to another place as n to the text's end; 0: none
+    size_t followed;  // the place that the text goes on as at, which moves along with its end; 0: none
 } ql_lookup;
 
 // A place before the end of the text.

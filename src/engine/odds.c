@@ -28,6 +28,9 @@ static size_t whole_quads(size_t n_rows)
 
 static double least(double a, double b) { return a < b ? a : b; }
 
+// What so many rows more are expected to take, behind a step that took `seconds`.
+static double with_more(double seconds, size_t n_more) { return seconds * (1 + row_cost * (double)n_more); }
+
 // Measured, or on the line between the nearest measured numbers of rows; but not above what is expected without a
 // measurement, or a number that looks bad from afar would never be tried.
 static double seconds_of(const ql_odds *odds, size_t n_rows)
@@ -39,10 +42,10 @@ static double seconds_of(const ql_odds *odds, size_t n_rows)
     while (high <= QL_STEP_ROWS && odds->seconds[high] == 0)
         high++;
     if (!low && high > QL_STEP_ROWS)
-        return 1 + row_cost * (double)n_rows;
+        return with_more(1, n_rows);
     if (!low)
-        return odds->seconds[high] / (1 + row_cost * (double)(high - n_rows));
-    double expected = odds->seconds[low] * (1 + row_cost * (double)(n_rows - low));
+        return odds->seconds[high] / with_more(1, high - n_rows);
+    double expected = with_more(odds->seconds[low], n_rows - low);
     if (low == high || high > QL_STEP_ROWS)
         return expected;
     double slope = (odds->seconds[high] - odds->seconds[low]) / (double)(high - low);
@@ -55,7 +58,7 @@ static void forget(ql_odds *odds, size_t n_rows)
 {
     double now = odds->seconds[whole_quads(n_rows)];
     for (size_t n = n_rows + 1; now > 0 && n <= QL_STEP_ROWS; n++) {
-        double expected = now * (1 + row_cost * (double)(n - n_rows));
+        double expected = with_more(now, n - n_rows);
         odds->seconds[n] -= odds->seconds[n] > expected ? 0.01 * (odds->seconds[n] - expected) : 0;
     }
 }

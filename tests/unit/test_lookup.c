@@ -3,7 +3,6 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <string.h>
 
 #include <cmocka.h>
 
@@ -14,7 +13,7 @@ enum { MOST = 512 };
 typedef struct text {
     ql_lookup lookup;
     int32_t tokens[MOST];
-    size_t n, n_found;
+    size_t n;
     ql_found found[QL_LOOKUP_PLACES];
 } text;
 
@@ -32,13 +31,22 @@ static int end(void **state)
     return 0;
 }
 
-static size_t find(text *t) { return t->n_found = ql_lookup_find(&t->lookup, t->tokens, t->n, t->found); }
+static size_t find(text *t) { return ql_lookup_find(&t->lookup, t->tokens, t->n, t->found); }
 
 // Adds tokens first, first + 1, ...
 static void add(text *t, int32_t first, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         t->tokens[t->n++] = first + (int32_t)i;
+}
+
+// n tokens, then the first 20 of them again, which are followed.
+static void begin_copy(text *t, size_t n)
+{
+    add(t, 100, n);
+    add(t, 100, 20);
+    assert_int_equal(find(t), 1);
+    ql_lookup_follow(&t->lookup, (size_t)(t->found[0].tokens - t->tokens));
 }
 
 static void a_place_is_found_from_three_tokens_on(void **state)
@@ -84,10 +92,7 @@ static void no_more_than_24_are_counted(void **state)
 static void a_text_is_followed_past_what_is_other(void **state)
 {
     text *t = *state;
-    add(t, 100, 40);
-    add(t, 100, 20);
-    assert_int_equal(find(t), 1);
-    ql_lookup_follow(&t->lookup, (size_t)(t->found[0].tokens - t->tokens));
+    begin_copy(t, 40);
     add(t, 300, 1);
     assert_int_equal(find(t), 1);
     assert_ptr_equal(t->found[0].tokens, t->tokens + 21);
@@ -104,10 +109,7 @@ static void two_places_are_suggested_where_they_differ(void **state)
 {
     text *t = *state;
     add(t, 500, 3); // what follows here is another thing
-    add(t, 100, 40);
-    add(t, 100, 20);
-    assert_int_equal(find(t), 1);
-    ql_lookup_follow(&t->lookup, (size_t)(t->found[0].tokens - t->tokens));
+    begin_copy(t, 40);
     add(t, 500, 3);
     assert_int_equal(find(t), 2);
     assert_ptr_equal(t->found[0].tokens, t->tokens + 3);
@@ -119,10 +121,7 @@ static void two_places_are_suggested_where_they_differ(void **state)
 static void a_text_that_is_no_longer_alike_suggests_nothing(void **state)
 {
     text *t = *state;
-    add(t, 100, 40);
-    add(t, 100, 20);
-    find(t);
-    ql_lookup_follow(&t->lookup, (size_t)(t->found[0].tokens - t->tokens));
+    begin_copy(t, 40);
     add(t, 300, 12);
     assert_int_equal(find(t), 1);
     add(t, 312, 1);
@@ -133,10 +132,7 @@ static void a_text_that_is_no_longer_alike_suggests_nothing(void **state)
 static void a_new_text_follows_nothing(void **state)
 {
     text *t = *state;
-    add(t, 100, 20);
-    add(t, 100, 20);
-    assert_int_equal(find(t), 1);
-    ql_lookup_follow(&t->lookup, (size_t)(t->found[0].tokens - t->tokens));
+    begin_copy(t, 20);
     ql_lookup_clear(&t->lookup);
     assert_int_equal(t->lookup.followed, 0);
     t->n = 0;
