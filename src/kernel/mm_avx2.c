@@ -9,7 +9,19 @@
 
 #define V_BYTES 32
 
-enum { TILE_ROWS = 4 };
+enum {
+    TILE_ROWS = 4,
+    SLICE_PANELS = 1,
+    SUMS_STAY = 0,
+    SECOND_FIRST = 0,
+    SLICE_ZERO = 0, // that of the type
+};
+
+INLINE size_t rest_rows(size_t rest)
+{
+    (void)rest;
+    return TILE_ROWS;
+}
 
 typedef __m256i lanes;
 typedef __m256 reals;
@@ -38,15 +50,17 @@ INLINE lanes dot4(lanes acc, lanes w, operand x)
     return acc;
 }
 
-// acc is two sums of 16 bits; nsum * zero goes to the second, where 32 * 8 * 127 is the most there can be.
+INLINE lanes dot4_at(lanes acc, lanes w, const int8_t *p) { return dot4(acc, w, operand_of(p)); }
+
+// acc is two sums of 16 bits; nsum / 128 * zero goes to the second, where 32 * 8 * 127 is the most there can be.
 INLINE lanes first(const int32_t *nsum, int zero)
 {
-    return _mm256_slli_epi32(_mm256_set1_epi32(*nsum), 16 + __builtin_ctz((unsigned)zero));
+    return _mm256_slli_epi32(_mm256_set1_epi32(*nsum), 16 - 7 + __builtin_ctz((unsigned)zero));
 }
 INLINE lanes whole(lanes acc) { return _mm256_madd_epi16(acc, _mm256_set1_epi16(1)); }
-INLINE lanes whole_scaled(lanes acc, lanes scale) { return _mm256_madd_epi16(acc, scale); }
 
 INLINE reals to_reals(lanes x) { return _mm256_cvtepi32_ps(x); }
+INLINE lanes to_lanes(reals x) { return _mm256_cvtps_epi32(x); }
 INLINE reals multiply_add(reals a, reals b, reals c) { return _mm256_fmadd_ps(a, b, c); }
 INLINE reals all_of(float x) { return _mm256_set1_ps(x); }
 INLINE reals reals_load(const float *p) { return _mm256_loadu_ps(p); }
@@ -68,12 +82,6 @@ INLINE __m256i fifth_bits(const uint8_t *src)
     __builtin_memcpy(&bits, src, 4);
     __m256i v = _mm256_and_si256(_mm256_shuffle_epi8(_mm256_set1_epi32(bits), byte), bit);
     return _mm256_and_si256(_mm256_cmpeq_epi8(v, bit), _mm256_set1_epi8(16));
-}
-
-INLINE lanes scale_of_bytes(const int8_t *p)
-{
-    lanes one = lanes_of_bytes(p);
-    return _mm256_blend_epi16(one, _mm256_slli_epi32(one, 16), 0xaa);
 }
 
 #include "kernel/act_body.inc"

@@ -90,8 +90,8 @@ static inline void add_blocks(int mins, const block_32 *w, size_t b, size_t n_bl
     }
 }
 
-// Scales and minimums of a block of 32, the i-th of its super-block. The scales of a super-block's sub-blocks are multiplied
-// into the weights: 13 bits at most.
+// Scales and minimums of a block of 32, the i-th of its super-block. Where sub-blocks are of 16, their scales are multiplied
+// into the weights, 13 bits at most; else into d, which is exact.
 INLINE void unpack_super(ql_dtype dtype, const uint8_t *block, int i, block_32 *w)
 {
     int per_block = n_subs(dtype) / QL_SUPER, mins = n_mins(dtype);
@@ -101,7 +101,10 @@ INLINE void unpack_super(ql_dtype dtype, const uint8_t *block, int i, block_32 *
     scales_of(dtype, block, &sc);
     for (int half = 0; half < 2; half++)
         __builtin_memcpy(scale[half], sc.scale[i * per_block + half * (per_block - 1)], 16);
-    unpack_weights(dtype, block, i / 4, i % 4, scale, w);
+    unpack_weights(dtype, block, i / 4, i % 4, per_block == 2 ? scale : NULL, w);
+    halves_to_f32(block + scale_at(dtype), w->d);
+    for (int r = 0; r < 16 && per_block == 1; r++)
+        w->d[r] *= (float)scale[0][r];
     halves_to_f32(block + (mins ? min_at(dtype) : 0), dmin);
     for (int j = 0; j < mins; j++)
         for (int r = 0; r < 16; r++)
@@ -117,11 +120,11 @@ INLINE void matmul_quantized(ql_dtype dtype, QL_MATMUL_ARGUMENTS)
             block_32 w;
             if (parts == 1) {
                 unpack_weights(dtype, block, 0, 0, NULL, &w);
+                halves_to_f32(block + scale_at(dtype), w.d);
                 halves_to_f32(block + min_at(dtype), w.m[0]);
             } else {
                 unpack_super(dtype, block, (int)(b % parts), &w);
             }
-            halves_to_f32(block + scale_at(dtype), w.d);
             add_blocks(n_mins(dtype), &w, b, n_blocks, acts, n_tokens, y + p * QL_PANEL_ROWS, ldy);
         }
 }

@@ -246,7 +246,7 @@ static void block_is_as_told(ql_act act, const void *acts, size_t b, size_t lane
     const ql_bytes *bytes = (const ql_bytes *)acts + b;
     assert_int_equal(bytes->wide[lane], wide);
     for (int i = 0; i < 3; i++)
-        assert_int_equal(bytes->nsum[0][i][lane] + 128 * bytes->nsum[1][i][lane], -sum[i]);
+        assert_int_equal(bytes->nsum[0][i][lane] + 128 * bytes->nsum[1][i][lane], -128 * sum[i]);
 }
 
 static void quantized_activations_are_as_told(void **state)
