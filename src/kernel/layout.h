@@ -44,14 +44,16 @@ typedef struct ql_pairs {
     int32_t nsum[2][QL_QUAD_ROWS];  // minus the sum of q, of each half: times a zero point it corrects unsigned weights
 } ql_pairs;
 
-// QL_ACT_BYTES. q = q[0] + 128 q[1]; where q[1] is not zero, q[0] is 0 to 127. Every field has 4 bytes of each row, so that
-// half a quad is its address and 8 bytes more.
+// QL_ACT_BYTES. q = low + 128 high, of int8; where high is not zero, low is 0 to 127. A quad has its blocks with the low bytes,
+// which are four cache lines each, then as many with the high ones, whose rows are written where they are wide and have no
+// `of`. Every field has 4 bytes of each row, so that half a quad is its address and 8 bytes more.
 typedef struct ql_bytes {
-    uint32_t wide[QL_QUAD_ROWS];      // 0: q[1] is all zero
+    uint32_t wide[QL_QUAD_ROWS];   // 0: there are no high bytes
     ql_act_block of;
-    int32_t nsum[2][3][QL_QUAD_ROWS]; // minus 128 times the sum of q[0], of q[1]; of each half and of both
-    int8_t q[2][QL_GROUPS][QL_QUAD_ROWS][4];
+    int32_t nsum[3][QL_QUAD_ROWS]; // minus 128 times the sum of the bytes; of each half and of both
+    int8_t q[QL_GROUPS][QL_QUAD_ROWS][4];
 } ql_bytes;
+enum { QL_PLANES = 2 };
 
 // Panel bytes of a block, by field.
 typedef struct ql_field {

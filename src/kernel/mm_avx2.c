@@ -13,7 +13,7 @@ enum {
     TILE_ROWS = 4,
     SLICE_PANELS = 1,
     SUMS_STAY = 0,
-    SECOND_FIRST = 0,
+    HIGH_FIRST = 0,
     SLICE_ZERO = 0, // that of the type
 };
 

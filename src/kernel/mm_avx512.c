@@ -15,7 +15,7 @@ enum {
     TILE_ROWS = 6,
     SLICE_PANELS = 2,
     SUMS_STAY = 1,    // of a tile, in registers from block to block
-    SECOND_FIRST = 1, // what products begin with may be any sum
+    HIGH_FIRST = 1, // what products begin with may be any sum
     SLICE_ZERO = 128, // the zero point of unpacked weights that have one
 };
 

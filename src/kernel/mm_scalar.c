@@ -191,9 +191,9 @@ static inline void put_pairs(const float *x, float amax, bool wide, size_t lane,
 {
     define_pairs(x, amax, wide, lane, quad);
 }
-static inline void put_bytes(const float *x, float amax, bool wide, size_t lane, ql_bytes *quad)
+static inline void put_bytes(const float *x, float amax, bool wide, size_t lane, ql_bytes *quad, size_t n_blocks)
 {
-    define_bytes(x, amax, wide, lane, quad);
+    define_bytes(x, amax, wide, lane, quad, n_blocks);
 }
 
 #define LEVEL scalar

@@ -152,19 +152,25 @@ static void scalar_is_close_to_the_exact_product(void **state)
     }
 }
 
-// Quantum k of a row of blocks. The order of pairs as layout.h has it: of each group of four its even ones, then its odd ones.
-static int quantum(ql_act act, const void *acts, size_t block, size_t lane, size_t k)
+// A quad's high bytes are behind its low ones.
+static const ql_bytes *bytes_at(const void *acts, size_t n_blocks, size_t block)
+{
+    return (const ql_bytes *)acts + block + block / n_blocks * n_blocks;
+}
+
+// Quantum k of a row of n_blocks blocks. The order of pairs as layout.h has it: of each group of four its even ones, then its odd ones.
+static int quantum(ql_act act, const void *acts, size_t n_blocks, size_t block, size_t lane, size_t k)
 {
     static const size_t pair[4] = {0, 1, 0, 1}, half[4] = {0, 0, 1, 1};
     if (act == QL_ACT_PAIRS)
         return ((const ql_pairs *)acts)[block].q[k / 4 * 2 + pair[k % 4]][lane][half[k % 4]];
-    const ql_bytes *b = (const ql_bytes *)acts + block;
-    return b->q[0][k / 4][lane][k % 4] + 128 * b->q[1][k / 4][lane][k % 4];
+    const ql_bytes *b = bytes_at(acts, n_blocks, block);
+    return b->q[k / 4][lane][k % 4] + (b->wide[lane] ? 128 * b[n_blocks].q[k / 4][lane][k % 4] : 0);
 }
 
-static const ql_act_block *block_of(ql_act act, const void *acts, size_t block)
+static const ql_act_block *block_of(ql_act act, const void *acts, size_t n_blocks, size_t block)
 {
-    return act == QL_ACT_PAIRS ? &((const ql_pairs *)acts)[block].of : &((const ql_bytes *)acts)[block].of;
+    return act == QL_ACT_PAIRS ? &((const ql_pairs *)acts)[block].of : &bytes_at(acts, n_blocks, block)->of;
 }
 
 // One row of quads back to numbers, in double.
@@ -172,11 +178,11 @@ static void activations(ql_act act, const void *acts, size_t n_cols, size_t row,
 {
     size_t lane = row % 4, quad = row / 4;
     for (size_t k = 0; k < n_cols; k++) {
-        size_t block = quad * (n_cols / 32) + k / 32;
+        size_t n_blocks = n_cols / 32, block = quad * n_blocks + k / 32;
         if (act == QL_ACT_F32)
             x[k] = (double)((const float *)acts)[(quad * n_cols + k) * 4 + lane];
         else
-            x[k] = (double)block_of(act, acts, block)->d[lane] * quantum(act, acts, block, lane, k % 32);
+            x[k] = (double)block_of(act, acts, n_blocks, block)->d[lane] * quantum(act, acts, n_blocks, block, lane, k % 32);
     }
 }
 
@@ -222,7 +228,7 @@ enum { TOLD = 16 }; // blocks of a row
 // d, q and sums of one block by the text of kernel.h, in double where that is exact enough to know the answer.
 static void block_is_as_told(ql_act act, const void *acts, size_t b, size_t lane, const float *x, double mean)
 {
-    const ql_act_block *of = block_of(act, acts, b);
+    const ql_act_block *of = block_of(act, acts, TOLD, b);
     float amax = 0;
     int sum[3] = {0};
     for (size_t k = 0; k < 32; k++)
@@ -230,7 +236,7 @@ static void block_is_as_told(ql_act act, const void *acts, size_t b, size_t lane
     bool wide = (double)amax * (double)amax > 25 * mean;
     float n = wide ? 16255 : 127;
     for (size_t k = 0; k < 32; k++) {
-        int q = quantum(act, acts, b, lane, k);
+        int q = quantum(act, acts, TOLD, b, lane, k);
         sum[k / 16] += q;
         sum[2] += q;
         assert_int_equal(q, (int)nearbyintf(x[k] * (n / amax)));
@@ -243,10 +249,10 @@ static void block_is_as_told(ql_act act, const void *acts, size_t b, size_t lane
             assert_int_equal(((const ql_pairs *)acts)[b].nsum[i][lane], -sum[i]);
         return;
     }
-    const ql_bytes *bytes = (const ql_bytes *)acts + b;
+    const ql_bytes *bytes = bytes_at(acts, TOLD, b);
     assert_int_equal(bytes->wide[lane], wide);
     for (int i = 0; i < 3; i++)
-        assert_int_equal(bytes->nsum[0][i][lane] + 128 * bytes->nsum[1][i][lane], -128 * sum[i]);
+        assert_int_equal(bytes->nsum[i][lane] + (wide ? 128 * bytes[TOLD].nsum[i][lane] : 0), -128 * sum[i]);
 }
 
 static void quantized_activations_are_as_told(void **state)
@@ -269,7 +275,7 @@ static void quantized_activations_are_as_told(void **state)
         ql_kernels_get(NULL)->act_write[act](x, 32 * TOLD, lane, acts);
         for (size_t b = 0; b < TOLD; b++) {
             block_is_as_told(act, acts, b, lane, x + 32 * b, mean);
-            n_wide += block_of(act, acts, b)->d[lane] < ldexpf(1, round / 2 - 25) / 1000;
+            n_wide += block_of(act, acts, TOLD, b)->d[lane] < ldexpf(1, round / 2 - 25) / 1000;
         }
         free(acts);
     }
@@ -293,14 +299,14 @@ static void strange_activations_stay_in_their_block(void **state)
             x[32 + at] = odd;
             uint8_t *acts = aligned(ql_act_quad_bytes(act, 96));
             level(l)->act_write[act](x, 96, 1, acts);
-            const ql_act_block *mid = block_of(act, acts, 1);
-            assert_true(isfinite(block_of(act, acts, 0)->d[1]) && isfinite(block_of(act, acts, 2)->ds[2][1]));
-            assert_true(block_of(act, acts, 0)->d[1] > 0 || around < 1);
+            const ql_act_block *mid = block_of(act, acts, 3, 1);
+            assert_true(isfinite(block_of(act, acts, 3, 0)->d[1]) && isfinite(block_of(act, acts, 3, 2)->ds[2][1]));
+            assert_true(block_of(act, acts, 3, 0)->d[1] > 0 || around < 1);
             assert_int_equal(!isfinite(odd), isnan(mid->d[1]) != 0);
             assert_int_equal(!isfinite(odd), isnan(mid->ds[2][1]) != 0);
             int most = around < 1 ? 16255 : 127;
             for (size_t k = 0; k < 32; k++)
-                assert_int_equal(quantum(act, acts, 1, 1, k), k != at ? 0 : odd == 1e-39f ? most : odd == -1e-39f ? -most : 0);
+                assert_int_equal(quantum(act, acts, 3, 1, 1, k), k != at ? 0 : odd == 1e-39f ? most : odd == -1e-39f ? -most : 0);
             free(acts);
         }
 }
