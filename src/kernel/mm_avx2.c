@@ -11,11 +11,18 @@
 
 enum {
     TILE_ROWS = 4,
+    BLOCK_ROWS = 128, // activation rows whose blocks of a slice stay in the second-level cache, 512 KB: 180 KB of pairs
     SLICE_PANELS = 1,
     SUMS_STAY = 0,
     HIGH_FIRST = 0,
     SLICE_ZERO = 0, // that of the type
 };
+
+INLINE bool loads_itself(int t)
+{
+    (void)t;
+    return false;
+}
 
 INLINE size_t rest_rows(size_t rest)
 {

@@ -13,11 +13,16 @@
 
 enum {
     TILE_ROWS = 6,
+    BLOCK_ROWS = 264, // activation rows whose blocks of a slice stay in the second-level cache, 1 MB, whole quads and tiles: 300 KB
     SLICE_PANELS = 2,
     SUMS_STAY = 1,    // of a tile, in registers from block to block
     HIGH_FIRST = 1, // what products begin with may be any sum
     SLICE_ZERO = 128, // the zero point of unpacked weights that have one
 };
+
+// Some rows' operands are loaded by each product that has them: one operation less, one load more. There are loads to spare, but
+// not for all.
+INLINE bool loads_itself(int t) { return t % 3 == 0; }
 
 // Rows of a tile for so many that are left.
 INLINE size_t rest_rows(size_t rest) { return rest >= TILE_ROWS ? TILE_ROWS : (rest + 1) / 2 * 2; }
