@@ -11,6 +11,7 @@
 
 enum {
     TILE_ROWS = 4,
+    ROWS_STRAIGHT = 2, // rows that are multiplied straight from the panel with their sums in registers; a quad has them in memory
     BLOCK_ROWS = 128, // activation rows whose blocks of a slice stay in the second-level cache, 512 KB: 180 KB of pairs
     SLICE_PANELS = 1,
     SUMS_STAY = 0,

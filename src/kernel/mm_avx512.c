@@ -13,6 +13,7 @@
 
 enum {
     TILE_ROWS = 6,
+    ROWS_STRAIGHT = 8, // rows that are multiplied straight from the panel, at most, their sums in registers
     BLOCK_ROWS = 264, // activation rows whose blocks of a slice stay in the second-level cache, 1 MB, whole quads and tiles: 300 KB
     SLICE_PANELS = 2,
     SUMS_STAY = 1,    // of a tile, in registers from block to block
