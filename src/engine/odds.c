@@ -20,7 +20,8 @@ int ql_odds_kind(size_t match, size_t alike)
     return alike < 18 ? 3 : 4;
 }
 
-// Rows are multiplied in quads, so three take as long as four. One and two are less.
+// Rows are multiplied in quads (AVX2) or pairs (AVX-512), so three take as long as four. One and two are less. What five and six
+// take is not told from eight's.
 static size_t whole_quads(size_t n_rows)
 {
     return n_rows <= 2 ? n_rows : (n_rows + QL_QUAD_ROWS - 1) / QL_QUAD_ROWS * QL_QUAD_ROWS;

@@ -3,7 +3,7 @@
 // the same bits (tests/kernel compares by memcmp).
 //
 // Weights are in panels: 16 output rows side by side, K in order, so that one vector holds the same K for 16 rows. A
-// panel takes exactly 16 times the bytes of a row of its type. Activations are in tiles of 4 rows ("quads"), interleaved
+// panel takes exactly 16 times the bytes of a row of its type. Activations are in groups of 4 rows ("quads"), interleaved
 // so that a kernel reads any of the 4 with one base pointer. Layouts: kernel/layout.h.
 //
 // Numbers: K in a fixed order, one fused multiply-add a block (two where the type has minimums), no split of K. So an
@@ -16,7 +16,7 @@
 
 enum {
     QL_PANEL_ROWS = 16, // output rows of a panel
-    QL_QUAD_ROWS = 4,   // activation rows of a tile
+    QL_QUAD_ROWS = 4,   // activation rows that are stored together
     QL_KV_CHUNK = 256,  // positions of an attention chunk; chunk c covers [256 c, 256 c + 256)
     QL_QUERY_MAX = 12,  // queries of one attend_chunk call
     QL_HEAD_DIM_MAX = 256,

@@ -14,6 +14,7 @@ enum {
     QL_PARTIAL_HEAD = 16, // floats in front of the output in an attention partial
     QL_SPLIT_ROWS = 4,    // rows whose attention may be split by chunks
     QL_FEW_ROWS = 2,      // rows that each thread quantizes for itself, rather than share the work and wait
+    QL_MANY_ROWS = 8,     // rows beyond which kernels may take two panels at a time
 };
 
 typedef struct tile {

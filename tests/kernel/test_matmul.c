@@ -385,20 +385,32 @@ static void levels_are_equal_at_edge_sizes(void **state)
         }
 }
 
+// More rows than a slice of weights is unpacked for once.
+static void levels_are_equal_with_many_rows(void **state)
+{
+    (void)state;
+    for (int d = 0; d < N_DTYPES; d++) {
+        problem p = make(dtypes[d], 48, 256, 271, true);
+        compare_levels(&p, 0, 3);
+        free_problem(&p);
+    }
+}
+
 // Blocks of random bytes: scales that are huge, infinite, NaN; and activations of every strange kind.
 static void levels_are_equal_on_any_bytes(void **state)
 {
     (void)state;
     static const float strange[] = {0, -0.0f, INFINITY, -INFINITY, NAN, 1e38f, -1e38f, 1e-45f, 1e-39f};
     for (int d = 0; d < N_DTYPES; d++)
-        for (int round = 0; round < 8; round++) {
-            problem p = make(dtypes[d], 32, 512, 5, false);
-            for (size_t i = 0; i < 5 * 512; i++)
+        for (int round = 0; round < 16; round++) { // straight from the panel, and by slices of one panel and of two
+            size_t tokens = round < 8 ? 5 : 19;
+            problem p = make(dtypes[d], 48, 512, tokens, false);
+            for (size_t i = 0; i < tokens * 512; i++)
                 if (random_bits() % (round % 2 ? 700 : 3) == 0)
                     p.x[i] = strange[random_bits() % (sizeof strange / sizeof *strange)];
-            if (round == 7)
-                memset(p.x, 0, 5 * 512 * sizeof *p.x);
-            compare_levels(&p, 0, 2);
+            if (round % 8 == 7)
+                memset(p.x, 0, tokens * 512 * sizeof *p.x);
+            compare_levels(&p, 0, 3);
             free_problem(&p);
         }
 }
@@ -408,8 +420,9 @@ static void levels_are_equal_at_the_largest_integers(void **state)
 {
     (void)state;
     for (int d = 3; d < N_DTYPES; d++)
-        for (int sign = 0; sign < 8; sign++) {
-            problem p = make(dtypes[d], 16, 1024, 4, true);
+        for (int sign = 0; sign < 16; sign++) { // straight from the panel, and by slices
+            size_t tokens = sign & 8 ? 22 : 4;
+            problem p = make(dtypes[d], 16, 1024, tokens, true);
             const ql_dtype_info *info = ql_dtype_get(dtypes[d]);
             memset(p.rows, sign & 1 ? 0xff : dtypes[d] == QL_Q8_0 ? 0x80 : 0x00, 16 * ql_row_bytes(info, 1024));
             for (size_t b = 0; b < 16 * 1024 / info->block; b++)
@@ -422,7 +435,7 @@ static void levels_are_equal_at_the_largest_integers(void **state)
                         memset(p.rows + b * info->block_bytes + 192, b % 2 ? 0x80 : 0x7f, 16);
                 }
             ql_panel_pack(dtypes[d], p.rows, ql_row_bytes(info, 1024), 16, 1024, p.panels);
-            for (size_t i = 0; i < 4 * 1024; i++) // the rows' blocks: all narrow, or one in 32 is wide
+            for (size_t i = 0; i < tokens * 1024; i++) // the rows' blocks: all narrow, or one in 32 is wide
                 p.x[i] = (sign & 2 ? -1.0f : 1.0f) * (i / 32 % 32 && sign & 4 ? 0.01f : 1);
             compare_levels(&p, 0, 1);
             free_problem(&p);
@@ -474,6 +487,7 @@ int main(void)
         cmocka_unit_test(strange_activations_stay_in_their_block),
         cmocka_unit_test(levels_quantize_alike),
         cmocka_unit_test(levels_are_equal_at_edge_sizes),
+        cmocka_unit_test(levels_are_equal_with_many_rows),
         cmocka_unit_test(levels_are_equal_on_any_bytes),
         cmocka_unit_test(levels_are_equal_at_the_largest_integers),
         cmocka_unit_test(batches_do_not_matter),
