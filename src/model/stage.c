@@ -29,9 +29,8 @@ void ql_stage_next(worker *w)
 size_t ql_stage_chunk(const ql_forward *f, size_t total)
 {
     size_t chunk = total / ((size_t)f->n_workers * 8);
-    if (f->n_rows > QL_MANY_ROWS) // kernels may take two panels at a time
-        chunk += chunk % 2;
-    return chunk ? chunk : f->n_rows > QL_MANY_ROWS ? 2 : 1;
+    size_t unit = f->n_rows > QL_MANY_ROWS ? 2 : 1; // kernels may take two panels at a time
+    return chunk ? (chunk + unit - 1) / unit * unit : unit;
 }
 
 // ---- inputs ----
