@@ -26,7 +26,7 @@ enum {
 typedef enum ql_act {
     QL_ACT_F32,   // f32, for F32, F16 and BF16 weights
     QL_ACT_PAIRS, // int16, a scale for each 32, for quantized weights: two of them to a product of 16 bits
-    QL_ACT_BYTES, // the same numbers as int8, with a second one where that is not enough: for products of 8 bits
+    QL_ACT_BYTES, // the same numbers as int8, with a list of second ones where that is not enough: for products of 8 bits
     QL_ACT_COUNT
 } ql_act;
 
@@ -80,9 +80,10 @@ typedef struct ql_kernels {
     // Quantizes n weights, a multiple of the block, as the tensor room's encode does. NULL: that one is to be used.
     void (*encode[QL_DTYPE_END])(const float *in, void *blocks, size_t n);
 
-    // Stores x [n_cols] as row `row` (0..) of the quads at acts. PAIRS, BYTES: per block of 32, amax = max |x|, d = amax / n,
-    // q = round to nearest even(x * (n / amax)), 0 when amax is 0; n is 127 where amax is at most five times the root mean
-    // square of the row. Beyond that rounding would stand out: there it is 16255.
+    // Stores x [n_cols] as row `row` (0..) of the quads at acts; the first row of a quad before its others. PAIRS, BYTES: per
+    // block of 32, d = near / 127, q = round to nearest even(x * (127 / near)), 0 when near is 0. A group of 4 is far where one of
+    // it is beyond QL_ACT_FAR root mean squares of the row; near is the largest magnitude of the other groups, at least
+    // 127 / 16255 of the block's. So far values do not make the others coarse, and q is within 127, of far groups 16255.
     void (*act_write[QL_ACT_COUNT])(const float *x, size_t n_cols, size_t row, void *acts);
 
     // y = x / sqrt(mean(x^2) + eps) * w. x, y, w: [n]; y may be x.

@@ -24,10 +24,9 @@ enum {
     QL_PAIRS = 16, // pairs of weights in it
     QL_SUPER = 8,  // blocks of 32 in a super-block of 256
     QL_SUBS = 16,  // sub-blocks in it, at most: of 16 weights; or of 32
-    QL_ACT_FAR = 5,       // root mean squares of its row that a block's largest activation may have, to be of so few levels:
+    QL_ACT_FAR = 5,       // root mean squares of its row that an activation may have; beyond it, its group is far
     QL_ACT_NARROW = 127,  // levels of an activation that fits int8
-    QL_ACT_WIDE = 16255,  // of one that is 128 * high + low, both int8. A block's sum fits 32 bits: 32 * 4096 (Q6_K, scale
-                          // included) * 16255 < 2^31
+    QL_ACT_WIDE = 16255,  // of one that is 128 * high + low, both int8. A block's sum fits 32 bits: 32 * 255 * 16255 < 2^31
 };
 
 // A block of 32 of 4 activation rows.
@@ -44,16 +43,36 @@ typedef struct ql_pairs {
     int32_t nsum[2][QL_QUAD_ROWS];  // minus the sum of q, of each half: times a zero point it corrects unsigned weights
 } ql_pairs;
 
-// QL_ACT_BYTES. q = low + 128 high, of int8; where high is not zero, low is 0 to 127. A quad has its blocks with the low bytes,
-// which are four cache lines each, then as many with the high ones, whose rows are written where they are wide and have no
-// `of`. Every field has 4 bytes of each row, so that half a quad is its address and 8 bytes more.
+// QL_ACT_BYTES. q = low + 128 high, of int8. Only some k-groups, the far ones of a row, have high bytes; their low ones are 0 to
+// 127. A quad has its blocks' low bytes, which are four cache lines each; then lists of its rows' far groups in K order,
+// ql_far_most() of each row. Every field has 4 bytes of each row, so that half a quad is its address and 8 bytes more.
 typedef struct ql_bytes {
-    uint32_t wide[QL_QUAD_ROWS];   // 0: there are no high bytes
+    uint32_t far[QL_QUAD_ROWS];    // how many far groups the block has, + 16 * (where, in 4 bytes behind its pair of rows)
     ql_act_block of;
-    int32_t nsum[3][QL_QUAD_ROWS]; // minus 128 times the sum of the bytes; of each half and of both
+    int32_t nsum[3][QL_QUAD_ROWS]; // minus 128 times the sum of the low bytes; of each half and of both
     int8_t q[QL_GROUPS][QL_QUAD_ROWS][4];
 } ql_bytes;
-enum { QL_PLANES = 2 };
+typedef struct ql_far {
+    uint32_t at;  // QL_GROUPS * block + group
+    int32_t nsum; // minus 128 times the sum of the high bytes
+    int8_t q[4];  // they
+} ql_far;
+
+// No more values than this can be so many root mean squares; blocks beyond it (whose squares are too small to be summed) have
+// no far groups.
+static inline size_t ql_far_most(size_t n_blocks) { return 32 * n_blocks / (QL_ACT_FAR * QL_ACT_FAR); }
+
+// Of a quad, in ql_bytes.
+static inline size_t ql_bytes_of_quad(size_t n_blocks)
+{
+    size_t lists = QL_QUAD_ROWS * ql_far_most(n_blocks) * sizeof(ql_far);
+    return n_blocks + (lists + sizeof(ql_bytes) - 1) / sizeof(ql_bytes);
+}
+// Those of row i of a pair of rows: a quad, or what is 8 bytes behind it.
+static inline const ql_far *ql_far_of(const ql_bytes *pair, size_t i)
+{
+    return (const ql_far *)(const void *)((const char *)pair + (pair->far[i] >> 4) * 4);
+}
 
 // Panel bytes of a block, by field.
 typedef struct ql_field {
@@ -85,11 +104,14 @@ static inline int n_parts(ql_dtype dtype)
     return (dtype >= QL_Q2_K && dtype <= QL_Q6_K) || dtype == QL_IQ4_XS ? QL_SUPER : 1;
 }
 
-// Sub-blocks of a super-block, each with a scale of its own.
+// Sub-blocks of a super-block, each with a scale of its own, which is multiplied into the super-block's: exact in f32.
 static inline int n_subs(ql_dtype dtype)
 {
     return dtype == QL_Q4_K || dtype == QL_Q5_K || dtype == QL_IQ4_XS ? 8 : 16;
 }
+
+// Scales of a block of 32, each for its part of it.
+static inline int n_scales(ql_dtype dtype) { return n_parts(dtype) != 1 && n_subs(dtype) == 16 ? 2 : 1; }
 
 // Minimums of a block of 32.
 static inline int n_mins(ql_dtype dtype)

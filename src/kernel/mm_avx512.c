@@ -45,7 +45,6 @@ INLINE lanes first(const int32_t *nsum, int zero)
 INLINE lanes whole(lanes acc) { return acc; }
 
 INLINE reals to_reals(lanes x) { return _mm512_cvtepi32_ps(x); }
-INLINE lanes to_lanes(reals x) { return _mm512_cvtps_epi32(x); }
 INLINE reals multiply_add(reals a, reals b, reals c) { return _mm512_fmadd_ps(a, b, c); }
 INLINE reals all_of(float x) { return _mm512_set1_ps(x); }
 INLINE reals reals_load(const float *p) { return _mm512_loadu_ps(p); }

@@ -44,15 +44,15 @@ typedef struct squares {
 
 // ---- quantized weights ----
 
-// A block of 32 of 16 rows as every quantized type is multiplied: the weights are d * w + m, m a minimum of the whole
-// block or of each half.
+// A block of 32 of 16 rows as every quantized type is multiplied: the weights are d * w + m, each of the whole block or of each
+// half.
 typedef struct block_32 {
     int16_t w[32][16];
-    float d[16], m[2][16];
+    float d[2][16], m[2][16];
 } block_32;
 
 // Block 4 h + s of a super-block; h and s are 0 for a type whose blocks are of 32.
-INLINE void unpack_weights(ql_dtype dtype, const uint8_t *block, int h, int s, const int8_t (*scale)[16], block_32 *out)
+INLINE void unpack_weights(ql_dtype dtype, const uint8_t *block, int h, int s, block_32 *out)
 {
     for (int g = 0; g < QL_GROUPS; g++)
         for (int at = 0; at < 64; at += V_BYTES) {
@@ -60,51 +60,48 @@ INLINE void unpack_weights(ql_dtype dtype, const uint8_t *block, int h, int s, c
                 vw vector;
                 uint8_t bytes[V_BYTES];
             } v = {group_of(dtype, block, h, s, g, at)};
-            for (int i = 0; i < V_BYTES; i++) {
-                int row = (at + i) / 4, k = 4 * g + i % 4;
-                out->w[k][row] = (int16_t)((v.bytes[i] - zero_of(dtype)) * (scale ? scale[k / 16][row] : 1));
-            }
+            for (int i = 0; i < V_BYTES; i++)
+                out->w[4 * g + i % 4][(at + i) / 4] = (int16_t)(v.bytes[i] - zero_of(dtype));
         }
 }
 
-static inline void add_block(int mins, const block_32 *w, const ql_pairs *quad, size_t lane, float *y)
+static inline void add_block(int n_scales, int mins, const block_32 *w, const ql_pairs *quad, size_t lane, float *y)
 {
     for (int r = 0; r < 16; r++) {
-        int32_t acc = 0;
-        for (int k = 0; k < 32; k++)
-            acc += w->w[k][r] * quad->q[k / 4 * 2 + k % 2][lane][k / 2 % 2];
-        y[r] = __builtin_fmaf((float)acc, w->d[r] * quad->of.d[lane], y[r]);
+        for (int i = 0; i < n_scales; i++) {
+            int32_t acc = 0;
+            for (int k = 32 / n_scales * i; k < 32 / n_scales * (i + 1); k++)
+                acc += w->w[k][r] * quad->q[k / 4 * 2 + k % 2][lane][k / 2 % 2];
+            y[r] = __builtin_fmaf((float)acc, w->d[i][r] * quad->of.d[lane], y[r]);
+        }
         for (int i = 0; i < mins; i++)
             y[r] = __builtin_fmaf(w->m[i][r], quad->of.ds[mins == 1 ? 2 : i][lane], y[r]);
     }
 }
 
 // Block b of a row times all tokens.
-static inline void add_blocks(int mins, const block_32 *w, size_t b, size_t n_blocks, const ql_pairs *quads, size_t n_tokens,
-                              float *y, size_t ldy)
+static inline void add_blocks(int n_scales, int mins, const block_32 *w, size_t b, size_t n_blocks, const ql_pairs *quads,
+                              size_t n_tokens, float *y, size_t ldy)
 {
     for (size_t t = 0; t < n_tokens; t++, y += ldy) {
         if (b == 0)
             __builtin_memset(y, 0, QL_PANEL_ROWS * sizeof *y);
-        add_block(mins, w, quads + t / QL_QUAD_ROWS * n_blocks + b, t % QL_QUAD_ROWS, y);
+        add_block(n_scales, mins, w, quads + t / QL_QUAD_ROWS * n_blocks + b, t % QL_QUAD_ROWS, y);
     }
 }
 
-// Scales and minimums of a block of 32, the i-th of its super-block. Where sub-blocks are of 16, their scales are multiplied
-// into the weights, 13 bits at most; else into d, which is exact.
+// Block i of a super-block.
 INLINE void unpack_super(ql_dtype dtype, const uint8_t *block, int i, block_32 *w)
 {
-    int per_block = n_subs(dtype) / QL_SUPER, mins = n_mins(dtype);
-    int8_t scale[2][16];
-    float dmin[16];
+    int mins = n_mins(dtype), n = n_scales(dtype);
+    float d[16], dmin[16];
     scales sc;
     scales_of(dtype, block, &sc);
-    for (int half = 0; half < 2; half++)
-        __builtin_memcpy(scale[half], sc.scale[i * per_block + half * (per_block - 1)], 16);
-    unpack_weights(dtype, block, i / 4, i % 4, per_block == 2 ? scale : NULL, w);
-    halves_to_f32(block + scale_at(dtype), w->d);
-    for (int r = 0; r < 16 && per_block == 1; r++)
-        w->d[r] *= (float)scale[0][r];
+    unpack_weights(dtype, block, i / 4, i % 4, w);
+    halves_to_f32(block + scale_at(dtype), d);
+    for (int j = 0; j < n; j++)
+        for (int r = 0; r < 16; r++)
+            w->d[j][r] = d[r] * (float)sc.scale[i * n + j][r];
     halves_to_f32(block + (mins ? min_at(dtype) : 0), dmin);
     for (int j = 0; j < mins; j++)
         for (int r = 0; r < 16; r++)
@@ -119,13 +116,13 @@ INLINE void matmul_quantized(ql_dtype dtype, QL_MATMUL_ARGUMENTS)
             const uint8_t *block = panels + (p * n_blocks + b) / parts * block_bytes(dtype);
             block_32 w;
             if (parts == 1) {
-                unpack_weights(dtype, block, 0, 0, NULL, &w);
-                halves_to_f32(block + scale_at(dtype), w.d);
+                unpack_weights(dtype, block, 0, 0, &w);
+                halves_to_f32(block + scale_at(dtype), w.d[0]);
                 halves_to_f32(block + min_at(dtype), w.m[0]);
             } else {
                 unpack_super(dtype, block, (int)(b % parts), &w);
             }
-            add_blocks(n_mins(dtype), &w, b, n_blocks, acts, n_tokens, y + p * QL_PANEL_ROWS, ldy);
+            add_blocks(n_scales(dtype), n_mins(dtype), &w, b, n_blocks, acts, n_tokens, y + p * QL_PANEL_ROWS, ldy);
         }
 }
 
@@ -187,13 +184,28 @@ static inline float sum_squares(squares s)
             s.of[i] += s.of[i + half];
     return s.of[0];
 }
-static inline void put_pairs(const float *x, float amax, bool wide, size_t lane, ql_pairs *quad)
+static inline uint32_t far_groups(const float *x, float limit, float *near)
 {
-    define_pairs(x, amax, wide, lane, quad);
+    uint32_t far = 0;
+    *near = 0;
+    for (size_t g = 0; g < QL_GROUPS; g++) {
+        float top = 0;
+        for (size_t i = 4 * g; i < 4 * g + 4; i++)
+            top = top > __builtin_fabsf(x[i]) ? top : __builtin_fabsf(x[i]);
+        if (top > limit)
+            far |= 1u << 4 * g;
+        else
+            *near = *near > top ? *near : top;
+    }
+    return far;
 }
-static inline void put_bytes(const float *x, float amax, bool wide, size_t lane, ql_bytes *quad, size_t n_blocks)
+static inline void put_pairs(const float *x, float amax, scaling how, size_t lane, ql_pairs *quad)
 {
-    define_bytes(x, amax, wide, lane, quad, n_blocks);
+    define_pairs(x, amax, how, lane, quad);
+}
+static inline void put_bytes(const float *x, float amax, scaling how, size_t lane, size_t b, ql_bytes *quad, ql_far *list)
+{
+    define_bytes(x, amax, how, lane, b, quad, list);
 }
 
 #define LEVEL scalar

@@ -6,8 +6,8 @@ GGUF, dequantized, float32), greedy, for 20 prompts; and llama.cpp's perplexity 
     python3 -m venv golden && golden/bin/pip install torch transformers gguf numpy llama-cpp-python
     golden/bin/python tests/golden/make_smollm2.py MODEL.gguf
 
-For each prompt and each repetition penalty (1.0, 1.1): 64 token ids, and at every step the two best ids with their
-distance in nats after the penalty, so that a test can tell a tie from a mistake. For some prompts: the logits of the
+For each prompt and each repetition penalty (1.0, 1.1): 64 steps, each the best id and all that are nearly as good, with their
+distances from it in nats after the penalty, so that a test can tell a tie from a mistake. For some prompts: the logits of the
 last position at every 16th id, float32."""
 import json
 import math
@@ -28,12 +28,12 @@ PROMPTS = [
     "The quick brown fox", "Q: How many legs does a spider have?\nA:", "Die Hauptstadt von Deutschland ist",
     "<|im_start|>user\nWhat is 2+2?<|im_end|>\n<|im_start|>assistant\n", "It was a dark and stormy night;",
 ]
-N_NEW, LOGIT_PROMPTS, LOGIT_STEP = 64, 8, 16
+N_NEW, LOGIT_PROMPTS, LOGIT_STEP, TIE_NATS = 64, 8, 16, 0.25
 LICENCES = ["GPL-3", "LGPL-2.1", "GPL-2", "GFDL-1.3", "Apache-2.0"]
 
 
 def greedy(model, ids, penalty):
-    """New ids, and for each step [best id, second id, distance]."""
+    """For each step [[best id, 0.0], [another, its distance], ...]: those within TIE_NATS, nearest first."""
     processor = RepetitionPenaltyLogitsProcessor(penalty)
     sequence, steps, past = torch.tensor([ids]), [], None
     with torch.no_grad():
@@ -41,10 +41,11 @@ def greedy(model, ids, penalty):
             out = model(sequence if past is None else sequence[:, -1:], past_key_values=past, use_cache=True)
             past = out.past_key_values
             scores = processor(sequence, out.logits[:, -1].float().clone()) if penalty != 1.0 else out.logits[:, -1].float()
-            top = torch.topk(scores[0], 2)
-            steps.append([int(top.indices[0]), int(top.indices[1]), round(float(top.values[0] - top.values[1]), 5)])
+            top = torch.topk(scores[0], 16)
+            distances = [round(float(top.values[0] - value), 5) for value in top.values]
+            steps.append([[int(i), d] for i, d in zip(top.indices, distances) if d <= TIE_NATS])
             sequence = torch.cat([sequence, top.indices[:1][None]], dim=1)
-            if steps[-1][0] == model.generation_config.eos_token_id or steps[-1][0] == 2:
+            if steps[-1][0][0] == model.generation_config.eos_token_id or steps[-1][0][0] == 2:
                 break
     return steps
 

@@ -95,6 +95,7 @@ static float *product(const problem *p, const ql_kernels *k, size_t p_begin, siz
     ql_act act = k->act[p->dtype];
     size_t quads = (p->n_tokens + 3) / 4, ldy = p->n_panels * 16 + 16;
     void *acts = aligned(quads * ql_act_quad_bytes(act, p->n_cols));
+    memset(acts, 0xa5, quads * ql_act_quad_bytes(act, p->n_cols)); // what is left of another product
     for (size_t t = 0; t < p->n_tokens; t++)
         k->act_write[act](p->x + t * p->n_cols, p->n_cols, t, acts);
     *size = (p->n_tokens * ldy + 2 * GUARD) * sizeof(float);
@@ -123,8 +124,8 @@ static void a_packed_row_is_the_row(void **state)
         }
 }
 
-// Against the product of the decoded weights with the activations as given, in double: what narrow blocks cost, 7 bits
-// where they are no larger than others, and what wide ones do not.
+// Against the product of the decoded weights with the activations as given, in double: what 7 bits cost, where far values do not
+// make them coarse.
 static void scalar_is_close_to_the_exact_product(void **state)
 {
     (void)state;
@@ -152,10 +153,20 @@ static void scalar_is_close_to_the_exact_product(void **state)
     }
 }
 
-// A quad's high bytes are behind its low ones.
+// Block `block` of a quad after quad of n_blocks.
 static const ql_bytes *bytes_at(const void *acts, size_t n_blocks, size_t block)
 {
-    return (const ql_bytes *)acts + block + block / n_blocks * n_blocks;
+    return (const ql_bytes *)acts + block / n_blocks * ql_bytes_of_quad(n_blocks) + block % n_blocks;
+}
+
+// A far group; NULL where it is not.
+static const ql_far *far_at(const void *acts, size_t n_blocks, size_t block, size_t lane, size_t group)
+{
+    const ql_bytes *pair = (const ql_bytes *)(const void *)((const char *)bytes_at(acts, n_blocks, block) + lane / 2 * 8);
+    for (size_t i = 0; i < (pair->far[lane % 2] & 15); i++)
+        if (ql_far_of(pair, lane % 2)[i].at == 8 * (block % n_blocks) + group)
+            return &ql_far_of(pair, lane % 2)[i];
+    return NULL;
 }
 
 // Quantum k of a row of n_blocks blocks. The order of pairs as layout.h has it: of each group of four its even ones, then its odd ones.
@@ -164,8 +175,8 @@ static int quantum(ql_act act, const void *acts, size_t n_blocks, size_t block, 
     static const size_t pair[4] = {0, 1, 0, 1}, half[4] = {0, 0, 1, 1};
     if (act == QL_ACT_PAIRS)
         return ((const ql_pairs *)acts)[block].q[k / 4 * 2 + pair[k % 4]][lane][half[k % 4]];
-    const ql_bytes *b = bytes_at(acts, n_blocks, block);
-    return b->q[k / 4][lane][k % 4] + (b->wide[lane] ? 128 * b[n_blocks].q[k / 4][lane][k % 4] : 0);
+    const ql_far *far = far_at(acts, n_blocks, block, lane, k / 4);
+    return bytes_at(acts, n_blocks, block)->q[k / 4][lane][k % 4] + (far ? 128 * far->q[k % 4] : 0);
 }
 
 static const ql_act_block *block_of(ql_act act, const void *acts, size_t n_blocks, size_t block)
@@ -225,41 +236,56 @@ static void scalar_loses_nothing_but_rounding(void **state)
 
 enum { TOLD = 16 }; // blocks of a row
 
-// d, q and sums of one block by the text of kernel.h, in double where that is exact enough to know the answer.
-static void block_is_as_told(ql_act act, const void *acts, size_t b, size_t lane, const float *x, double mean)
+static float largest(const float *x, size_t n)
+{
+    float most = 0;
+    for (size_t i = 0; i < n; i++)
+        most = fmaxf(most, fabsf(x[i]));
+    return most;
+}
+
+// d, q and sums of one block by the text of layout.h, in double where that is exact enough to know the answer. Returns how many
+// groups are far.
+static int block_is_as_told(ql_act act, const void *acts, size_t b, size_t lane, const float *x, double mean)
 {
     const ql_act_block *of = block_of(act, acts, TOLD, b);
-    float amax = 0;
-    int sum[3] = {0};
-    for (size_t k = 0; k < 32; k++)
-        amax = fmaxf(amax, fabsf(x[k]));
-    bool wide = (double)amax * (double)amax > 25 * mean;
-    float n = wide ? 16255 : 127;
+    int sum[3] = {0}, low[3] = {0}, n_far = 0;
+    float near = largest(x, 32) * (127.0f / 16255.0f);
+    for (size_t g = 0; g < 8; g++)
+        if (sqrt(mean) * 4 >= (double)largest(x + 4 * g, 4))
+            near = fmaxf(near, largest(x + 4 * g, 4));
     for (size_t k = 0; k < 32; k++) {
         int q = quantum(act, acts, TOLD, b, lane, k);
-        sum[k / 16] += q;
-        sum[2] += q;
-        assert_int_equal(q, (int)nearbyintf(x[k] * (n / amax)));
+        bool far = sqrt(mean) * 4 < (double)largest(x + k / 4 * 4, 4);
+        assert_int_equal(q, (int)nearbyintf(x[k] * (127 / near)));
+        assert_true(far || abs(q) <= 127);
+        sum[k / 16] += q, sum[2] += q;
+        low[k / 16] += far ? q & 127 : q, low[2] += far ? q & 127 : q;
+        if (act == QL_ACT_BYTES)
+            assert_int_equal(far_at(acts, TOLD, b, lane, k / 4) != NULL, far);
+        n_far += far && k % 4 == 0;
     }
-    assert_true(of->d[lane] == amax / n);
-    for (int i = 0; i < 3; i++)
+    assert_true(of->d[lane] == near / 127);
+    for (int i = 0; i < 3; i++) {
         assert_true(of->ds[i][lane] == of->d[lane] * (float)sum[i]);
-    if (act == QL_ACT_PAIRS) {
-        for (int i = 0; i < 2; i++)
+        if (act == QL_ACT_BYTES)
+            assert_int_equal(bytes_at(acts, TOLD, b)->nsum[i][lane], -128 * low[i]);
+        else if (i < 2)
             assert_int_equal(((const ql_pairs *)acts)[b].nsum[i][lane], -sum[i]);
-        return;
     }
-    const ql_bytes *bytes = bytes_at(acts, TOLD, b);
-    assert_int_equal(bytes->wide[lane], wide);
-    for (int i = 0; i < 3; i++)
-        assert_int_equal(bytes->nsum[i][lane] + (wide ? 128 * bytes[TOLD].nsum[i][lane] : 0), -128 * sum[i]);
+    for (size_t g = 0; g < 8 && act == QL_ACT_BYTES; g++) {
+        const ql_far *far = far_at(acts, TOLD, b, lane, g);
+        if (far)
+            assert_int_equal(far->nsum, -128 * (far->q[0] + far->q[1] + far->q[2] + far->q[3]));
+    }
+    return n_far;
 }
 
 static void quantized_activations_are_as_told(void **state)
 {
     (void)state;
     float x[32 * TOLD];
-    int n_wide = 0;
+    int n_far = 0;
     for (int round = 0; round < 100; round++) {
         ql_act act = round % 2 ? QL_ACT_PAIRS : QL_ACT_BYTES;
         double mean = 0;
@@ -273,13 +299,11 @@ static void quantized_activations_are_as_told(void **state)
         uint8_t *acts = aligned(ql_act_quad_bytes(act, 32 * TOLD));
         size_t lane = (size_t)round % 4;
         ql_kernels_get(NULL)->act_write[act](x, 32 * TOLD, lane, acts);
-        for (size_t b = 0; b < TOLD; b++) {
-            block_is_as_told(act, acts, b, lane, x + 32 * b, mean);
-            n_wide += block_of(act, acts, TOLD, b)->d[lane] < ldexpf(1, round / 2 - 25) / 1000;
-        }
+        for (size_t b = 0; b < TOLD; b++)
+            n_far += block_is_as_told(act, acts, b, lane, x + 32 * b, mean);
         free(acts);
     }
-    assert_in_range(n_wide, 100, 700); // of 1600
+    assert_in_range(n_far, 100, 700); // of 12,800 groups
 }
 
 // A block with anything that is not finite is all NaN and no quanta, its neighbours are whole; no quantum is beyond
@@ -435,7 +459,7 @@ static void levels_are_equal_at_the_largest_integers(void **state)
                         memset(p.rows + b * info->block_bytes + 192, b % 2 ? 0x80 : 0x7f, 16);
                 }
             ql_panel_pack(dtypes[d], p.rows, ql_row_bytes(info, 1024), 16, 1024, p.panels);
-            for (size_t i = 0; i < tokens * 1024; i++) // the rows' blocks: all narrow, or one in 32 is wide
+            for (size_t i = 0; i < tokens * 1024; i++) // the rows' groups: none is far, or those of a block in 32
                 p.x[i] = (sign & 2 ? -1.0f : 1.0f) * (i / 32 % 32 && sign & 4 ? 0.01f : 1);
             compare_levels(&p, 0, 1);
             free_problem(&p);

@@ -13,7 +13,6 @@ from quantllm import turbo
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 GOLDEN = json.loads((ROOT / "tests" / "golden" / "smollm2.json").read_text())
 LICENCES = pathlib.Path("/usr/share/common-licenses")
-TIE_NATS = 0.25
 
 pytestmark = pytest.mark.model
 
@@ -46,16 +45,15 @@ def greedy_choice(row, seen, penalty):
 @pytest.mark.parametrize("penalty", ["1.0", "1.1"])
 @pytest.mark.parametrize("case", GOLDEN["cases"], ids=lambda case: case["prompt"][:20])
 def test_greedy_agrees_with_transformers(model, case, penalty):
-    """The same tokens, or, at the first difference, its second choice, which it held to be nearly as good."""
+    """The same tokens, or, at the first difference, one that it held to be nearly as good (by 0.25 nats)."""
     steps = case["greedy"][penalty]
-    path = [best for best, _, _ in steps]
+    path = [step[0][0] for step in steps]
     rows = numpy.asarray(model.logits(case["ids"] + path[:-1]))[len(case["ids"]) - 1:]
     same = 0
-    for (best, second, distance), row in zip(steps, rows):
+    for near, row in zip(steps, rows):
         choice = greedy_choice(row, {*case["ids"], *path[:same]}, float(penalty))
-        if choice != best:
-            assert choice == second, f"after {path[:same]}: {choice} is neither {best} nor {second}"
-            assert distance <= TIE_NATS, f"after {path[:same]}: {second} instead of {best}, {distance} nats apart"
+        if choice != near[0][0]:
+            assert choice in dict(near), f"after {path[:same]}: {choice} is none of {near}"
             break
         same += 1
     text = model.generate(case["prompt"], do_sample=False, repetition_penalty=float(penalty), max_new_tokens=len(steps))
