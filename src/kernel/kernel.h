@@ -83,7 +83,8 @@ typedef struct ql_kernels {
     // Stores x [n_cols] as row `row` (0..) of the quads at acts; the first row of a quad before its others. PAIRS, BYTES: per
     // block of 32, d = near / 127, q = round to nearest even(x * (127 / near)), 0 when near is 0. A group of 4 is far where one of
     // it is beyond QL_ACT_FAR root mean squares of the row; near is the largest magnitude of the other groups, at least
-    // 127 / 16255 of the block's. So far values do not make the others coarse, and q is within 127, of far groups 16255.
+    // 127 / 16255 of the block's. So far values do not make the others coarse, and q is within 127, of far groups 16255. Beyond
+    // 1 group for 25 columns of a row no more are far (squares that underflow).
     void (*act_write[QL_ACT_COUNT])(const float *x, size_t n_cols, size_t row, void *acts);
 
     // y = x / sqrt(mean(x^2) + eps) * w. x, y, w: [n]; y may be x.
