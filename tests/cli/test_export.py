@@ -278,14 +278,23 @@ def larger(tmp_path_factory):
 SLOW = ["--quantization", "Q4_K_M", "--threads", "1", "-q"]
 
 
+def begun(to):
+    """Whether there is an unfinished file with something in it: an empty one may not be locked yet, and is begun again when it is
+    removed."""
+    try:
+        return (to / "out.gguf.quantllm-part").stat().st_size > 0
+    except FileNotFoundError:
+        return False
+
+
 def stopped_in_the_middle(command, larger, to):
     """A process that has begun its file and not ended it; it goes on with SIGCONT."""
     for _ in range(100):
         process = subprocess.Popen(command.argv("export", larger, to / "out.gguf", *SLOW), stderr=subprocess.PIPE)
-        while not names(to) and process.poll() is None:
+        while not begun(to) and process.poll() is None:
             time.sleep(0.0005)
         process.send_signal(signal.SIGSTOP)
-        if names(to) == ["out.gguf.quantllm-part"]:
+        if begun(to):
             return process
         process.kill()
         process.communicate()
