@@ -6,7 +6,8 @@
 // panel takes exactly 16 times the bytes of a row of its type. Activations are in groups of 4 rows ("quads"), interleaved
 // so that a kernel reads any of the 4 with one base pointer. Layouts: kernel/layout.h.
 //
-// Numbers: K in a fixed order, one fused multiply-add a block (two where the type has minimums), no split of K. So an
+// Numbers: K in a fixed order, one fused multiply-add for each scale and one for each minimum of a block, and after the
+// blocks of each slice of K (slice_of() in layout.h) one for each far group of activations in it; no split of K. So an
 // output depends on its weight row and its activation row alone: not on how many rows are computed together, nor on
 // which thread or instruction set does it.
 #ifndef QL_KERNEL_KERNEL_H
@@ -25,8 +26,9 @@ enum {
 // How the activations that meet a weight type are stored.
 typedef enum ql_act {
     QL_ACT_F32,   // f32, for F32, F16 and BF16 weights
-    QL_ACT_PAIRS, // int16, a scale for each 32, for quantized weights: two of them to a product of 16 bits
-    QL_ACT_BYTES, // the same numbers as int8, with a list of second ones where that is not enough: for products of 8 bits
+    QL_ACT_PAIRS, // 8 bits as int16, a scale for each 32, and lists of second numbers where 8 bits are not enough, for
+                  // quantized weights: two of them to a product of 16 bits
+    QL_ACT_BYTES, // the same as int8: for products of 8 bits
     QL_ACT_COUNT
 } ql_act;
 
@@ -80,7 +82,7 @@ typedef struct ql_kernels {
     // Quantizes n weights, a multiple of the block, as the tensor room's encode does. NULL: that one is to be used.
     void (*encode[QL_DTYPE_END])(const float *in, void *blocks, size_t n);
 
-    // Stores x [n_cols] as row `row` (0..) of the quads at acts; the first row of a quad before its others. PAIRS, BYTES: per
+    // Stores x [n_cols] as row `row` (0..) of the quads at acts. PAIRS, BYTES: per
     // block of 32, d = near / 127, q = round to nearest even(x * (127 / near)), 0 when near is 0. A group of 4 is far where one of
     // it is beyond QL_ACT_FAR root mean squares of the row; near is the largest magnitude of the other groups, at least
     // 127 / 16255 of the block's. So far values do not make the others coarse, and q is within 127, of far groups 16255. Beyond

@@ -29,8 +29,11 @@ enum {
     QL_ACT_WIDE = 16255,  // of one that is 128 * high + low, both int8. A block's sum fits 32 bits: 32 * 255 * 16255 < 2^31
 };
 
-// A block of 32 of 4 activation rows.
+// A block of 32 of 4 activation rows. q = low + 128 high, of int8; only some k-groups, the far ones of a row, have high numbers,
+// and their low ones are 0 to 127. A quad has its blocks, with the low numbers; then ql_far_list()s. Every field but those of pairs
+// has 4 bytes of each row, so that half a quad is its address and 8 bytes more.
 typedef struct ql_act_block {
+    uint32_t far[QL_QUAD_ROWS];     // far groups of the row before it
     float d[QL_QUAD_ROWS];          // scale
     float ds[3][QL_QUAD_ROWS];      // d times the sum of q, of each half and of both: meets a type's minimums
 } ql_act_block;
@@ -39,39 +42,43 @@ typedef struct ql_act_block {
 // shift take two 16-bit numbers out of 4 bytes.
 typedef struct ql_pairs {
     ql_act_block of;
-    int16_t q[QL_PAIRS][QL_QUAD_ROWS][2];
-    int32_t nsum[2][QL_QUAD_ROWS];  // minus the sum of q, of each half: times a zero point it corrects unsigned weights
+    int16_t q[QL_PAIRS][QL_QUAD_ROWS][2]; // low
+    int32_t nsum[2][QL_QUAD_ROWS];        // minus the sum of q, of each half: times a zero point it corrects unsigned weights
 } ql_pairs;
 
-// QL_ACT_BYTES. q = low + 128 high, of int8. Only some k-groups, the far ones of a row, have high bytes; their low ones are 0 to
-// 127. A quad has its blocks' low bytes, which are four cache lines each; then lists of its rows' far groups in K order,
-// ql_far_most() of each row. Every field has 4 bytes of each row, so that half a quad is its address and 8 bytes more.
+// QL_ACT_BYTES: four cache lines.
 typedef struct ql_bytes {
-    uint32_t far[QL_QUAD_ROWS];    // how many far groups the block has, + 16 * (where, in 4 bytes behind its pair of rows)
     ql_act_block of;
-    int32_t nsum[3][QL_QUAD_ROWS]; // minus 128 times the sum of the low bytes; of each half and of both
-    int8_t q[QL_GROUPS][QL_QUAD_ROWS][4];
+    int32_t nsum[3][QL_QUAD_ROWS];        // minus 128 times the sum of q; of each half and of both
+    int8_t q[QL_GROUPS][QL_QUAD_ROWS][4]; // low
 } ql_bytes;
+
+// The high numbers of a far group.
 typedef struct ql_far {
-    uint32_t at;  // QL_GROUPS * block + group
-    int32_t nsum; // minus 128 times the sum of the high bytes
-    int8_t q[4];  // they
+    uint32_t at; // QL_GROUPS * block + group
+    float d;     // 128 times the block's
+    union {
+        int16_t pairs[2][2];
+        struct {
+            int32_t nsum; // minus 128 times the sum of q
+            int8_t q[4];
+        } bytes;
+    };
 } ql_far;
 
 // No more values than this can be so many root mean squares; blocks beyond it (whose squares are too small to be summed) have
 // no far groups.
 static inline size_t ql_far_most(size_t n_blocks) { return 32 * n_blocks / (QL_ACT_FAR * QL_ACT_FAR); }
 
-// Of a quad, in ql_bytes.
-static inline size_t ql_bytes_of_quad(size_t n_blocks)
+// The bytes of a quad of n_blocks blocks of block_bytes.
+static inline size_t ql_quad_bytes(size_t block_bytes, size_t n_blocks)
 {
-    size_t lists = QL_QUAD_ROWS * ql_far_most(n_blocks) * sizeof(ql_far);
-    return n_blocks + (lists + sizeof(ql_bytes) - 1) / sizeof(ql_bytes);
+    return (n_blocks * block_bytes + QL_QUAD_ROWS * (ql_far_most(n_blocks) + 1) * sizeof(ql_far) + 63) / 64 * 64;
 }
-// Those of row i of a pair of rows: a quad, or what is 8 bytes behind it.
-static inline const ql_far *ql_far_of(const ql_bytes *pair, size_t i)
+// The far groups of a row of it, in K order, ql_far_most() at most; `at` of what is behind that many is how many there are.
+static inline ql_far *ql_far_list(const void *quad, size_t block_bytes, size_t n_blocks, size_t lane)
 {
-    return (const ql_far *)(const void *)((const char *)pair + (pair->far[i] >> 4) * 4);
+    return (ql_far *)(void *)((char *)(uintptr_t)quad + n_blocks * block_bytes) + lane * (ql_far_most(n_blocks) + 1);
 }
 
 // Panel bytes of a block, by field.
@@ -159,6 +166,19 @@ static inline size_t block_bytes(ql_dtype dtype)
     case QL_IQ4_XS: return 136 * QL_PANEL_ROWS;
     default: return 18 * QL_PANEL_ROWS; // Q4_0, IQ4_NL
     }
+}
+
+// A product is summed slice by slice: first the blocks of 32 of a slice, then its far groups. The blocks of one, whole blocks of
+// the type: 16, or as near to it as leaves no small rest.
+enum { QL_SLICE = 18 }; // at most
+static inline size_t slice_of(ql_dtype dtype, size_t n_blocks)
+{
+    size_t parts = (size_t)n_parts(dtype), n_slices = n_blocks < 32 ? 1 : n_blocks / 16, each;
+    do {
+        each = ((n_blocks + n_slices - 1) / n_slices + parts - 1) / parts * parts;
+        n_slices++;
+    } while (each > QL_SLICE);
+    return each;
 }
 
 #define QL_MATMUL_ARGUMENTS                                                                                            \

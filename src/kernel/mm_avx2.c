@@ -15,7 +15,6 @@ enum {
     BLOCK_ROWS = 128, // activation rows whose blocks of a slice stay in the second-level cache, 512 KB: 180 KB of pairs
     SLICE_PANELS = 1,
     SUMS_STAY = 0,
-    HIGH_FIRST = 0,
     SLICE_ZERO = 0, // that of the type
 };
 
@@ -60,10 +59,25 @@ INLINE lanes dot4(lanes acc, lanes w, operand x)
 
 INLINE lanes dot4_at(lanes acc, lanes w, const int8_t *p) { return dot4(acc, w, operand_of(p)); }
 
-// acc is two sums of 16 bits; nsum / 128 * zero goes to the second, where 32 * 8 * 127 is the most there can be.
+// 16 bits: each group adds two products of 127 and a weight.
+INLINE int groups_at_once(ql_dtype dtype)
+{
+    switch (dtype) {
+    case QL_Q5_0: case QL_Q5_1: case QL_Q5_K: return 4;
+    case QL_Q6_K: return 2;
+    default: return 8;
+    }
+}
+
+// acc is two sums of 16 bits; nsum / 128 * zero goes to the second. There zero * 4 n * 127, for n groups, is the most that it
+// can be in the end, whatever it was before: 8 * 32 * 127, 16 * 16 * 127.
 INLINE lanes first(const int32_t *nsum, int zero)
 {
     return _mm256_slli_epi32(_mm256_set1_epi32(*nsum), 16 - 7 + __builtin_ctz((unsigned)zero));
+}
+INLINE lanes times_zero(const int32_t *nsum, int zero)
+{
+    return _mm256_srai_epi32(_mm256_set1_epi32(*nsum), 7 - __builtin_ctz((unsigned)zero));
 }
 INLINE lanes whole(lanes acc) { return _mm256_madd_epi16(acc, _mm256_set1_epi16(1)); }
 

@@ -17,7 +17,6 @@ enum {
     BLOCK_ROWS = 264, // activation rows whose blocks of a slice stay in the second-level cache, 1 MB, whole quads and tiles: 300 KB
     SLICE_PANELS = 2,
     SUMS_STAY = 1,    // of a tile, in registers from block to block
-    HIGH_FIRST = 1, // what products begin with may be any sum
     SLICE_ZERO = 128, // the zero point of unpacked weights that have one
 };
 
@@ -38,10 +37,16 @@ INLINE operand operand_of(const int8_t *p)
     __builtin_memcpy(&all, p, 4);
     return _mm512_set1_epi32(all);
 }
-INLINE lanes first(const int32_t *nsum, int zero)
+INLINE int groups_at_once(ql_dtype dtype)
+{
+    (void)dtype;
+    return QL_GROUPS;
+}
+INLINE lanes times_zero(const int32_t *nsum, int zero)
 {
     return _mm512_srai_epi32(_mm512_set1_epi32(*nsum), 7 - (unsigned)__builtin_ctz((unsigned)zero));
 }
+INLINE lanes first(const int32_t *nsum, int zero) { return times_zero(nsum, zero); }
 INLINE lanes whole(lanes acc) { return acc; }
 
 INLINE reals to_reals(lanes x) { return _mm512_cvtepi32_ps(x); }

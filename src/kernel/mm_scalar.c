@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Matrix products in plain C: the definition that every other level must match to the bit. Sums stay in y from block to
-// block, so that a block is unpacked once for all tokens.
+// block of a slice, whose weights are unpacked once for all tokens.
 #include "kernel/layout.h"
 #include "kernel/levels.h"
 #include "kernel/vec.h"
@@ -79,15 +79,31 @@ static inline void add_block(int n_scales, int mins, const block_32 *w, const ql
     }
 }
 
-// Block b of a row times all tokens.
-static inline void add_blocks(int n_scales, int mins, const block_32 *w, size_t b, size_t n_blocks, const ql_pairs *quads,
-                              size_t n_tokens, float *y, size_t ldy)
+// A far group of a row.
+static inline void add_far(int n_scales, const block_32 *w, const ql_far *far, float *y)
 {
-    for (size_t t = 0; t < n_tokens; t++, y += ldy) {
-        if (b == 0)
-            __builtin_memset(y, 0, QL_PANEL_ROWS * sizeof *y);
-        add_block(n_scales, mins, w, quads + t / QL_QUAD_ROWS * n_blocks + b, t % QL_QUAD_ROWS, y);
+    size_t first = far->at % QL_GROUPS * 4;
+    for (int r = 0; r < 16; r++) {
+        int32_t acc = 0;
+        for (size_t k = 0; k < 4; k++)
+            acc += w->w[first + k][r] * far->pairs[k % 2][k / 2];
+        y[r] = __builtin_fmaf((float)acc, w->d[n_scales == 2 ? first / 16 : 0][r] * far->d, y[r]);
     }
+}
+
+// A slice, n blocks from `first` on, times a row, to y [16].
+static inline void add_slice(int n_scales, int mins, const block_32 *w, size_t first, size_t n, size_t n_blocks,
+                             const ql_pairs *quad, size_t lane, float *y)
+{
+    if (first == 0)
+        __builtin_memset(y, 0, QL_PANEL_ROWS * sizeof *y);
+    for (size_t b = 0; b < n; b++)
+        add_block(n_scales, mins, &w[b], quad + first + b, lane, y);
+    const ql_far *list = ql_far_list(quad, sizeof *quad, n_blocks, lane);
+    uint32_t begin = quad[first].of.far[lane];
+    uint32_t end = first + n < n_blocks ? quad[first + n].of.far[lane] : list[ql_far_most(n_blocks)].at;
+    for (const ql_far *far = list + begin; far < list + end; far++)
+        add_far(n_scales, &w[far->at / QL_GROUPS - first], far, y);
 }
 
 // Block i of a super-block.
@@ -108,21 +124,32 @@ INLINE void unpack_super(ql_dtype dtype, const uint8_t *block, int i, block_32 *
             w->m[j][r] = -dmin[r] * (float)sc.min[i * mins + j][r];
 }
 
+INLINE void unpack_block(ql_dtype dtype, const uint8_t *block, int i, block_32 *w)
+{
+    if (n_parts(dtype) != 1) {
+        unpack_super(dtype, block, i, w);
+        return;
+    }
+    unpack_weights(dtype, block, 0, 0, w);
+    halves_to_f32(block + scale_at(dtype), w->d[0]);
+    halves_to_f32(block + min_at(dtype), w->m[0]);
+}
+
 INLINE void matmul_quantized(ql_dtype dtype, QL_MATMUL_ARGUMENTS)
 {
-    size_t n_blocks = n_cols / 32, parts = (size_t)n_parts(dtype);
+    size_t n_blocks = n_cols / 32, parts = (size_t)n_parts(dtype), slice = slice_of(dtype, n_blocks);
+    size_t quad_bytes = ql_quad_bytes(sizeof(ql_pairs), n_blocks);
     for (size_t p = p_begin; p < p_end; p++)
-        for (size_t b = 0; b < n_blocks; b++) {
-            const uint8_t *block = panels + (p * n_blocks + b) / parts * block_bytes(dtype);
-            block_32 w;
-            if (parts == 1) {
-                unpack_weights(dtype, block, 0, 0, &w);
-                halves_to_f32(block + scale_at(dtype), w.d[0]);
-                halves_to_f32(block + min_at(dtype), w.m[0]);
-            } else {
-                unpack_super(dtype, block, (int)(b % parts), &w);
+        for (size_t first = 0; first < n_blocks; first += slice) {
+            block_32 w[QL_SLICE];
+            size_t n = n_blocks - first < slice ? n_blocks - first : slice;
+            for (size_t b = 0; b < n; b++)
+                unpack_block(dtype, panels + (p * n_blocks + first + b) / parts * block_bytes(dtype), (int)(b % parts), &w[b]);
+            for (size_t t = 0; t < n_tokens; t++) {
+                const void *quad = (const char *)acts + t / QL_QUAD_ROWS * quad_bytes;
+                float *to = y + t * ldy + p * QL_PANEL_ROWS;
+                add_slice(n_scales(dtype), n_mins(dtype), w, first, n, n_blocks, quad, t % QL_QUAD_ROWS, to);
             }
-            add_blocks(n_scales(dtype), n_mins(dtype), &w, b, n_blocks, acts, n_tokens, y + p * QL_PANEL_ROWS, ldy);
         }
 }
 
@@ -199,9 +226,9 @@ static inline uint32_t far_groups(const float *x, float limit, float *near)
     }
     return far;
 }
-static inline void put_pairs(const float *x, float amax, scaling how, size_t lane, ql_pairs *quad)
+static inline void put_pairs(const float *x, float amax, scaling how, size_t lane, size_t b, ql_pairs *quad, ql_far *list)
 {
-    define_pairs(x, amax, how, lane, quad);
+    define_pairs(x, amax, how, lane, b, quad, list);
 }
 static inline void put_bytes(const float *x, float amax, scaling how, size_t lane, size_t b, ql_bytes *quad, ql_far *list)
 {

@@ -27,7 +27,7 @@ size_t ql_act_quad_bytes(ql_act act, size_t n_cols)
 {
     size_t n_blocks = (n_cols + 31) / 32;
     return act == QL_ACT_F32 ? n_cols * QL_QUAD_ROWS * sizeof(float)
-                             : act == QL_ACT_PAIRS ? n_blocks * sizeof(ql_pairs) : ql_bytes_of_quad(n_blocks) * sizeof(ql_bytes);
+                             : ql_quad_bytes(act == QL_ACT_PAIRS ? sizeof(ql_pairs) : sizeof(ql_bytes), n_blocks);
 }
 
 // ---- what is not a plain transpose ----

@@ -8,6 +8,9 @@
 enum { STAGES_PER_LAYER = 18 }; // at most; one more barrier in a layer needs one more counter here
 
 static size_t round16(size_t n) { return (n + 15) / 16 * 16; }
+// Rows of n floats lie an odd number of cache lines apart: some at the same place of their 4 KB pages would share a set of the
+// first-level cache, and a load from one would wait for a store to another.
+static size_t row_length(size_t n) { return round16(n) | 16; }
 static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
 
 // Which activation forms the model's matrices need.
@@ -75,7 +78,7 @@ static void layout_routes(ql_arena *arena, ql_forward *f, size_t n_pairs)
 {
     size_t chosen = (size_t)QL_ROWS_MAX * f->config->n_experts_used;
     routes *r = &f->routes;
-    r->ld = round16(f->config->n_experts);
+    r->ld = row_length(f->config->n_experts);
     r->logits = QL_ARENA_NEW(arena, float, QL_ROWS_MAX * r->ld);
     r->experts = QL_ARENA_NEW(arena, uint32_t, chosen);
     r->weights = QL_ARENA_NEW(arena, float, chosen);
@@ -123,12 +126,12 @@ static void layout_rows(ql_arena *arena, ql_forward *f, const widths *width, uin
 static void layout(ql_arena *arena, ql_forward *f, unsigned kinds, uint32_t max_length)
 {
     const ql_config *c = f->config;
-    f->ld_embd = round16(c->n_embd);
-    f->ld_q = round16((size_t)c->n_heads * c->head_dim);
-    f->ld_kv = round16((size_t)c->n_kv_heads * c->head_dim);
-    f->ld_ff = has_layers(c, false) ? round16(c->n_ff) : 0;
-    f->ld_ff_expert = has_layers(c, true) ? round16(c->n_ff_expert) : 0;
-    f->ld_logits = round16(c->n_vocab);
+    f->ld_embd = row_length(c->n_embd);
+    f->ld_q = row_length((size_t)c->n_heads * c->head_dim);
+    f->ld_kv = row_length((size_t)c->n_kv_heads * c->head_dim);
+    f->ld_ff = has_layers(c, false) ? row_length(c->n_ff) : 0;
+    f->ld_ff_expert = has_layers(c, true) ? row_length(c->n_ff_expert) : 0;
+    f->ld_logits = row_length(c->n_vocab);
     const widths width = measure_widths(f);
     layout_rows(arena, f, &width, max_length);
     if (width.n_pairs)

@@ -28,7 +28,7 @@ PROMPTS = [
     "The quick brown fox", "Q: How many legs does a spider have?\nA:", "Die Hauptstadt von Deutschland ist",
     "<|im_start|>user\nWhat is 2+2?<|im_end|>\n<|im_start|>assistant\n", "It was a dark and stormy night;",
 ]
-N_NEW, LOGIT_PROMPTS, LOGIT_STEP, TIE_NATS = 64, 8, 16, 0.25
+N_NEW, LOGIT_PROMPTS, LOGIT_STEP, TIE_NATS = 64, 8, 16, 0.5
 LICENCES = ["GPL-3", "LGPL-2.1", "GPL-2", "GFDL-1.3", "Apache-2.0"]
 
 

@@ -153,35 +153,51 @@ static void scalar_is_close_to_the_exact_product(void **state)
     }
 }
 
-// Block `block` of a quad after quad of n_blocks.
-static const ql_bytes *bytes_at(const void *acts, size_t n_blocks, size_t block)
+static size_t block_size(ql_act act) { return act == QL_ACT_PAIRS ? sizeof(ql_pairs) : sizeof(ql_bytes); }
+static const void *quad_at(ql_act act, const void *acts, size_t n_blocks, size_t quad)
 {
-    return (const ql_bytes *)acts + block / n_blocks * ql_bytes_of_quad(n_blocks) + block % n_blocks;
+    return (const char *)acts + quad * ql_quad_bytes(block_size(act), n_blocks);
 }
 
-// A far group; NULL where it is not.
-static const ql_far *far_at(const void *acts, size_t n_blocks, size_t block, size_t lane, size_t group)
+// Block `block` of a quad after quad of n_blocks.
+static const void *block_at(ql_act act, const void *acts, size_t n_blocks, size_t block)
 {
-    const ql_bytes *pair = (const ql_bytes *)(const void *)((const char *)bytes_at(acts, n_blocks, block) + lane / 2 * 8);
-    for (size_t i = 0; i < (pair->far[lane % 2] & 15); i++)
-        if (ql_far_of(pair, lane % 2)[i].at == 8 * (block % n_blocks) + group)
-            return &ql_far_of(pair, lane % 2)[i];
+    return (const char *)quad_at(act, acts, n_blocks, block / n_blocks) + block % n_blocks * block_size(act);
+}
+static const ql_act_block *block_of(ql_act act, const void *acts, size_t n_blocks, size_t block)
+{
+    return block_at(act, acts, n_blocks, block); // its first field
+}
+
+// A far group; NULL where it is not. It is behind those of the blocks before.
+static const ql_far *far_at(ql_act act, const void *acts, size_t n_blocks, size_t block, size_t lane, size_t group)
+{
+    const ql_far *list = ql_far_list(quad_at(act, acts, n_blocks, block / n_blocks), block_size(act), n_blocks, lane);
+    const ql_far *end = list + list[ql_far_most(n_blocks)].at;
+    for (const ql_far *far = list + block_of(act, acts, n_blocks, block)->far[lane]; far < end; far++)
+        if (far->at == 8 * (block % n_blocks) + group)
+            return far;
     return NULL;
 }
 
-// Quantum k of a row of n_blocks blocks. The order of pairs as layout.h has it: of each group of four its even ones, then its odd ones.
-static int quantum(ql_act act, const void *acts, size_t n_blocks, size_t block, size_t lane, size_t k)
+// Numbers of pairs as layout.h has them: of each group of four its even ones, then its odd ones.
+static const size_t pair_of[4] = {0, 1, 0, 1}, half_of[4] = {0, 0, 1, 1};
+static int low_at(ql_act act, const void *acts, size_t n_blocks, size_t block, size_t lane, size_t k)
 {
-    static const size_t pair[4] = {0, 1, 0, 1}, half[4] = {0, 0, 1, 1};
-    if (act == QL_ACT_PAIRS)
-        return ((const ql_pairs *)acts)[block].q[k / 4 * 2 + pair[k % 4]][lane][half[k % 4]];
-    const ql_far *far = far_at(acts, n_blocks, block, lane, k / 4);
-    return bytes_at(acts, n_blocks, block)->q[k / 4][lane][k % 4] + (far ? 128 * far->q[k % 4] : 0);
+    const void *at = block_at(act, acts, n_blocks, block);
+    return act == QL_ACT_PAIRS ? ((const ql_pairs *)at)->q[k / 4 * 2 + pair_of[k % 4]][lane][half_of[k % 4]]
+                               : ((const ql_bytes *)at)->q[k / 4][lane][k % 4];
+}
+static int high_of(ql_act act, const ql_far *far, size_t k)
+{
+    return act == QL_ACT_PAIRS ? far->pairs[pair_of[k % 4]][half_of[k % 4]] : far->bytes.q[k % 4];
 }
 
-static const ql_act_block *block_of(ql_act act, const void *acts, size_t n_blocks, size_t block)
+// Quantum k of a block.
+static int quantum(ql_act act, const void *acts, size_t n_blocks, size_t block, size_t lane, size_t k)
 {
-    return act == QL_ACT_PAIRS ? &((const ql_pairs *)acts)[block].of : &bytes_at(acts, n_blocks, block)->of;
+    const ql_far *far = far_at(act, acts, n_blocks, block, lane, k / 4);
+    return low_at(act, acts, n_blocks, block, lane, k) + (far ? 128 * high_of(act, far, k) : 0);
 }
 
 // One row of quads back to numbers, in double.
@@ -258,25 +274,27 @@ static int block_is_as_told(ql_act act, const void *acts, size_t b, size_t lane,
         int q = quantum(act, acts, TOLD, b, lane, k);
         bool far = sqrt(mean) * 5 < (double)largest(x + k / 4 * 4, 4);
         assert_int_equal(q, (int)nearbyintf(x[k] * (127 / near)));
+        assert_int_equal(low_at(act, acts, TOLD, b, lane, k), far ? q & 127 : q);
         assert_true(far || abs(q) <= 127);
         sum[k / 16] += q, sum[2] += q;
         low[k / 16] += far ? q & 127 : q, low[2] += far ? q & 127 : q;
-        if (act == QL_ACT_BYTES)
-            assert_int_equal(far_at(acts, TOLD, b, lane, k / 4) != NULL, far);
+        assert_int_equal(far_at(act, acts, TOLD, b, lane, k / 4) != NULL, far);
         n_far += far && k % 4 == 0;
     }
     assert_true(of->d[lane] == near / 127);
     for (int i = 0; i < 3; i++) {
         assert_true(of->ds[i][lane] == of->d[lane] * (float)sum[i]);
         if (act == QL_ACT_BYTES)
-            assert_int_equal(bytes_at(acts, TOLD, b)->nsum[i][lane], -128 * low[i]);
+            assert_int_equal(((const ql_bytes *)of)->nsum[i][lane], -128 * low[i]);
         else if (i < 2)
-            assert_int_equal(((const ql_pairs *)acts)[b].nsum[i][lane], -sum[i]);
+            assert_int_equal(((const ql_pairs *)of)->nsum[i][lane], -low[i]);
     }
-    for (size_t g = 0; g < 8 && act == QL_ACT_BYTES; g++) {
-        const ql_far *far = far_at(acts, TOLD, b, lane, g);
+    for (size_t g = 0; g < 8; g++) {
+        const ql_far *far = far_at(act, acts, TOLD, b, lane, g);
         if (far)
-            assert_int_equal(far->nsum, -128 * (far->q[0] + far->q[1] + far->q[2] + far->q[3]));
+            assert_true(far->d == 128 * of->d[lane]);
+        if (far && act == QL_ACT_BYTES)
+            assert_int_equal(far->bytes.nsum, -128 * (far->bytes.q[0] + far->bytes.q[1] + far->bytes.q[2] + far->bytes.q[3]));
     }
     return n_far;
 }
@@ -409,15 +427,26 @@ static void levels_are_equal_at_edge_sizes(void **state)
         }
 }
 
+// As many far groups as a row can have, in all of their places.
+static void make_many_far(problem *p)
+{
+    for (size_t t = 0; t < p->n_tokens; t++)
+        for (size_t k = 0; k < p->n_cols; k++)
+            p->x[t * p->n_cols + k] = (k + t) % 32 == 0 ? uniform(0.1f) + (random_bits() % 2 ? 2 : -2) : uniform(0.01f);
+}
+
 // More rows than a slice of weights is unpacked for once.
 static void levels_are_equal_with_many_rows(void **state)
 {
     (void)state;
-    for (int d = 0; d < N_DTYPES; d++) {
-        problem p = make(dtypes[d], 48, 256, 271, true);
-        compare_levels(&p, 0, 3);
-        free_problem(&p);
-    }
+    for (int d = 0; d < N_DTYPES; d++)
+        for (int many_far = 0; many_far < 2; many_far++) {
+            problem p = make(dtypes[d], 48, 512, 271, true);
+            if (many_far)
+                make_many_far(&p);
+            compare_levels(&p, 0, 3);
+            free_problem(&p);
+        }
 }
 
 // Blocks of random bytes: scales that are huge, infinite, NaN; and activations of every strange kind.
