@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Matrix products for AVX2: 16 rows in two vectors, 4 activation rows at once. Compiled with its own flags. vpmaddubsw adds
-// two products of bytes in 16 bits, where a block of 4-bit weights fits; other types go by pairs.
+// two products of bytes in 16 bits, where those of 8 groups of 4-bit weights fit, of 4 with 5 bits, of 2 with 6 bits; types with
+// weights of 8 bits go by pairs.
 #include "kernel/encode.h"
 #include "kernel/layout.h"
 #include "kernel/levels.h"
@@ -12,7 +13,7 @@
 enum {
     TILE_ROWS = 4,
     ROWS_STRAIGHT = 2, // rows that are multiplied straight from the panel with their sums in registers; a quad has them in memory
-    BLOCK_ROWS = 128, // activation rows whose blocks of a slice stay in the second-level cache, 512 KB: 180 KB of pairs
+    BLOCK_ROWS = 128, // activation rows whose blocks of a slice stay in the second-level cache, 512 KB: 190 KB of pairs
     SLICE_PANELS = 1,
     SUMS_STAY = 0,
     SLICE_ZERO = 0, // that of the type

@@ -427,7 +427,7 @@ static void levels_are_equal_at_edge_sizes(void **state)
         }
 }
 
-// As many far groups as a row can have, in all of their places.
+// Nearly as many far groups as a row can have, in all of their places.
 static void make_many_far(problem *p)
 {
     for (size_t t = 0; t < p->n_tokens; t++)
@@ -435,13 +435,13 @@ static void make_many_far(problem *p)
             p->x[t * p->n_cols + k] = (k + t) % 32 == 0 ? uniform(0.1f) + (random_bits() % 2 ? 2 : -2) : uniform(0.01f);
 }
 
-// More rows than a slice of weights is unpacked for once.
+// More rows than a slice of weights is unpacked for once, and two slices.
 static void levels_are_equal_with_many_rows(void **state)
 {
     (void)state;
     for (int d = 0; d < N_DTYPES; d++)
         for (int many_far = 0; many_far < 2; many_far++) {
-            problem p = make(dtypes[d], 48, 512, 271, true);
+            problem p = make(dtypes[d], 48, 1024, 271, true);
             if (many_far)
                 make_many_far(&p);
             compare_levels(&p, 0, 3);
