@@ -25,6 +25,7 @@ enum {
     QL_SUPER = 8,  // blocks of 32 in a super-block of 256
     QL_SUBS = 16,  // sub-blocks in it, at most: of 16 weights; or of 32
     QL_ACT_FAR = 5,       // root mean squares of its row that an activation may have; beyond it, its group is far
+    QL_FAR_MORE = 3,      // that may be read behind the last list of a quad
     QL_ACT_NARROW = 127,  // levels of an activation that fits int8
     QL_ACT_WIDE = 16255,  // of one that is 128 * high + low, both int8. A block's sum fits 32 bits: 32 * 255 * 16255 < 2^31
 };
@@ -73,7 +74,8 @@ static inline size_t ql_far_most(size_t n_blocks) { return 32 * n_blocks / (QL_A
 // The bytes of a quad of n_blocks blocks of block_bytes.
 static inline size_t ql_quad_bytes(size_t block_bytes, size_t n_blocks)
 {
-    return (n_blocks * block_bytes + QL_QUAD_ROWS * (ql_far_most(n_blocks) + 1) * sizeof(ql_far) + 63) / 64 * 64;
+    size_t n_far = QL_QUAD_ROWS * (ql_far_most(n_blocks) + 1) + QL_FAR_MORE;
+    return (n_blocks * block_bytes + n_far * sizeof(ql_far) + 63) / 64 * 64;
 }
 // The far groups of a row of it, in K order, ql_far_most() at most; `at` of what is behind that many is how many there are.
 static inline ql_far *ql_far_list(const void *quad, size_t block_bytes, size_t n_blocks, size_t lane)
