@@ -44,7 +44,7 @@ typedef struct ql_act_block {
 typedef struct ql_pairs {
     ql_act_block of;
     int16_t q[QL_PAIRS][QL_QUAD_ROWS][2]; // low
-    int32_t nsum[2][QL_QUAD_ROWS];        // minus the sum of q, of each half: times a zero point it corrects unsigned weights
+    int32_t nsum[QL_QUAD_ROWS];           // minus 128 times the sum of q: corrects unsigned weights
 } ql_pairs;
 
 // QL_ACT_BYTES: four cache lines.
