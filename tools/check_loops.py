@@ -16,7 +16,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 MULTIPLY = re.compile(r"vpmaddubsw|vpmaddwd|vpdpbusd|vpdpwssd|vfmadd\w*ps")
 TILES = re.compile(r"^(matmul|add|qk|pv)_(?!float_rest|int_rest)") # products; what is done once a row may use the stack
-SHARE = 1 / 25 # AVX2 keeps the sums of half a block of 5-bit weights there, 16 of 445 instructions, and is faster for it
+SHARE = 1 / 32 # AVX2 keeps what IQ4_NL's table is looked up with there, 2.8 % of a loop over a quad
 STACK = re.compile(r"\(%r[sb]p\)") # with an index it is an array
 VECTOR = re.compile(r"%[xyz]mm\d")
 JUMP = re.compile(r"^j[a-z]+\s+([0-9a-f]+)\b")

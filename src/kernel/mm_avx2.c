@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Matrix products for AVX2: 16 rows in two vectors, 4 activation rows at once. Compiled with its own flags. vpmaddubsw adds
-// two products of bytes in 16 bits, where those of 8 groups of 4-bit weights fit, of 4 with 5 bits, of 2 with 6 bits; types with
-// weights of 8 bits go by pairs.
+// two products of bytes in 16 bits, where those of a block fit for weights to 5 bits, of half a block for 6 bits; types with weights
+// of 8 bits go by pairs.
 #include "kernel/encode.h"
 #include "kernel/layout.h"
 #include "kernel/levels.h"
@@ -60,18 +60,20 @@ INLINE lanes dot4(lanes acc, lanes w, operand x)
 
 INLINE lanes dot4_at(lanes acc, lanes w, const int8_t *p) { return dot4(acc, w, operand_of(p)); }
 
-// 16 bits: each group adds two products of 127 and a weight.
-INLINE int groups_at_once(ql_dtype dtype)
+// acc is two sums of 16 bits, of two products a group, and only in the end must they fit: additions that overflow come back. With
+// the zero point in the middle of the weights they do: 8 groups of 5 bits, 16 * 16 * 127; 4 of 6 bits, 8 * 32 * 127.
+INLINE int acc_zero(ql_dtype dtype, int zero) { return dtype == QL_Q5_1 || dtype == QL_Q5_K ? 16 : zero; }
+INLINE lanes begin_half(const int16_t by_two[2], int zero)
 {
-    switch (dtype) {
-    case QL_Q5_0: case QL_Q5_1: case QL_Q5_K: return 4;
-    case QL_Q6_K: return 2;
-    default: return 8;
-    }
+    return _mm256_slli_epi16(pair_of(by_two), __builtin_ctz((unsigned)zero));
+}
+INLINE lanes begin_block(const int16_t by_two[2], const int16_t second[2], const int32_t *nsum, int zero)
+{
+    (void)nsum;
+    return _mm256_slli_epi16(_mm256_add_epi16(pair_of(by_two), pair_of(second)), __builtin_ctz((unsigned)zero));
 }
 
-// acc is two sums of 16 bits; nsum / 128 * zero goes to the second. There zero * 4 n * 127, for n groups, is the most that it
-// can be in the end, whatever it was before: 8 * 32 * 127, 16 * 16 * 127.
+// Of one group all can go to the second sum: 2 * 63 * 127 + 32 * 4 * 127.
 INLINE lanes first(const int32_t *nsum, int zero)
 {
     return _mm256_slli_epi32(_mm256_set1_epi32(*nsum), 16 - 7 + __builtin_ctz((unsigned)zero));

@@ -37,16 +37,21 @@ INLINE operand operand_of(const int8_t *p)
     __builtin_memcpy(&all, p, 4);
     return _mm512_set1_epi32(all);
 }
-INLINE int groups_at_once(ql_dtype dtype)
-{
-    (void)dtype;
-    return QL_GROUPS;
-}
 INLINE lanes times_zero(const int32_t *nsum, int zero)
 {
     return _mm512_srai_epi32(_mm512_set1_epi32(*nsum), 7 - (unsigned)__builtin_ctz((unsigned)zero));
 }
 INLINE lanes first(const int32_t *nsum, int zero) { return times_zero(nsum, zero); }
+INLINE int acc_zero(ql_dtype dtype, int zero) { return (void)dtype, zero; }
+INLINE lanes begin_half(const int16_t by_two[2], int zero)
+{
+    return dot2(_mm512_setzero_si512(), _mm512_set1_epi16((int16_t)zero), by_two);
+}
+INLINE lanes begin_block(const int16_t by_two[2], const int16_t second[2], const int32_t *nsum, int zero)
+{
+    (void)by_two, (void)second;
+    return times_zero(nsum, zero);
+}
 INLINE lanes whole(lanes acc) { return acc; }
 
 INLINE reals to_reals(lanes x) { return _mm512_cvtepi32_ps(x); }

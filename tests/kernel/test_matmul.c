@@ -265,7 +265,7 @@ static float largest(const float *x, size_t n)
 static int block_is_as_told(ql_act act, const void *acts, size_t b, size_t lane, const float *x, double mean)
 {
     const ql_act_block *of = block_of(act, acts, TOLD, b);
-    int sum[3] = {0}, low[3] = {0}, n_far = 0;
+    int sum[3] = {0}, low[2][2] = {{0}}, n_far = 0;
     float near = largest(x, 32) * (127.0f / 16255.0f);
     for (size_t g = 0; g < 8; g++)
         if (sqrt(mean) * 5 >= (double)largest(x + 4 * g, 4))
@@ -277,18 +277,17 @@ static int block_is_as_told(ql_act act, const void *acts, size_t b, size_t lane,
         assert_int_equal(low_at(act, acts, TOLD, b, lane, k), far ? q & 127 : q);
         assert_true(far || abs(q) <= 127);
         sum[k / 16] += q, sum[2] += q;
-        low[k / 16] += far ? q & 127 : q, low[2] += far ? q & 127 : q;
+        low[k / 16][k / 2 % 2] += far ? q & 127 : q;
         assert_int_equal(far_at(act, acts, TOLD, b, lane, k / 4) != NULL, far);
         n_far += far && k % 4 == 0;
     }
     assert_true(of->d[lane] == near / 127);
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 3; i++)
         assert_true(of->ds[i][lane] == of->d[lane] * (float)sum[i]);
-        if (act == QL_ACT_BYTES)
-            assert_int_equal(((const ql_bytes *)of)->nsum[i][lane], -128 * low[i]);
-    }
-    if (act == QL_ACT_PAIRS)
-        assert_int_equal(((const ql_pairs *)of)->nsum[lane], -128 * low[2]);
+    for (int i = 0; act == QL_ACT_BYTES && i < 4; i++)
+        assert_int_equal(((const ql_bytes *)of)->by_two[i / 2][lane][i % 2], -low[i / 2][i % 2]);
+    assert_int_equal(act == QL_ACT_BYTES ? ((const ql_bytes *)of)->nsum[lane] : ((const ql_pairs *)of)->nsum[lane],
+                     -128 * (low[0][0] + low[0][1] + low[1][0] + low[1][1]));
     for (size_t g = 0; g < 8; g++) {
         const ql_far *far = far_at(act, acts, TOLD, b, lane, g);
         if (far)
