@@ -25,7 +25,7 @@ enum {
     QL_SUPER = 8,  // blocks of 32 in a super-block of 256
     QL_SUBS = 16,  // sub-blocks in it, at most: of 16 weights; or of 32
     QL_ACT_FAR = 5,       // root mean squares of its row that an activation may have; beyond it, its group is far
-    QL_FAR_MORE = 3,      // that may be read behind the last list of a quad
+    QL_FAR_MORE = 3,      // far groups beyond one that are copied at once; so many may be read behind the last list of a quad
     QL_ACT_NARROW = 127,  // levels of an activation that fits int8
     QL_ACT_WIDE = 16255,  // of one that is 128 * high + low, both int8. A block's sum fits 32 bits: 32 * 255 * 16255 < 2^31
 };
@@ -51,7 +51,7 @@ typedef struct ql_pairs {
 typedef struct ql_bytes {
     ql_act_block of;
     int32_t nsum[QL_QUAD_ROWS];           // minus 128 times the sum of q
-    int16_t by_two[2][QL_QUAD_ROWS][2];   // minus the sums of each half: of the values 0 and 1, and 2 and 3, of its groups
+    int16_t nsum_by_two[2][QL_QUAD_ROWS][2];   // minus the sums of each half: of the values 0 and 1, and 2 and 3, of its groups
     int8_t q[QL_GROUPS][QL_QUAD_ROWS][4]; // low
 } ql_bytes;
 

@@ -13,7 +13,7 @@
 enum {
     TILE_ROWS = 4,
     ROWS_STRAIGHT = 2, // rows that are multiplied straight from the panel with their sums in registers; a quad has them in memory
-    BLOCK_ROWS = 128, // activation rows whose blocks of a slice stay in the second-level cache, 512 KB: 190 KB of pairs
+    BLOCK_ROWS = 128, // activation rows whose blocks of a slice stay in the second-level cache, 512 KB: 200 KB of pairs
     SLICE_PANELS = 1,
     SUMS_STAY = 0,
     SLICE_ZERO = 0, // that of the type
@@ -60,21 +60,19 @@ INLINE lanes dot4(lanes acc, lanes w, operand x)
 
 INLINE lanes dot4_at(lanes acc, lanes w, const int8_t *p) { return dot4(acc, w, operand_of(p)); }
 
-// acc is two sums of 16 bits, of two products a group, and only in the end must they fit: additions that overflow come back. With
-// the zero point in the middle of the weights they do: 8 groups of 5 bits, 16 * 16 * 127; 4 of 6 bits, 8 * 32 * 127.
+// acc is two sums of 16 bits, of two products a group each (2 * 63 * 127 at most). Beginning with its zero point, a sum is never
+// beyond what the larger side of the weights makes of it: 16 * 8 * 127 for 4 bits, 16 * 16 * 127 for 5, and for 6 bits, which
+// have a scale for each half of a block, 8 * 32 * 127. Without one, 4 bits make 16 * 15 * 127 and 5 too much, so they get one.
 INLINE int acc_zero(ql_dtype dtype, int zero) { return dtype == QL_Q5_1 || dtype == QL_Q5_K ? 16 : zero; }
-INLINE lanes begin_half(const int16_t by_two[2], int zero)
-{
-    return _mm256_slli_epi16(pair_of(by_two), __builtin_ctz((unsigned)zero));
-}
-INLINE lanes begin_block(const int16_t by_two[2], const int16_t second[2], const int32_t *nsum, int zero)
+INLINE lanes begin_half(const int16_t half[2], int zero) { return _mm256_slli_epi16(pair_of(half), __builtin_ctz((unsigned)zero)); }
+INLINE lanes begin_block(const int16_t first[2], const int16_t second[2], const int32_t *nsum, int zero)
 {
     (void)nsum;
-    return _mm256_slli_epi16(_mm256_add_epi16(pair_of(by_two), pair_of(second)), __builtin_ctz((unsigned)zero));
+    return _mm256_slli_epi16(_mm256_add_epi16(pair_of(first), pair_of(second)), __builtin_ctz((unsigned)zero));
 }
 
-// Of one group all can go to the second sum: 2 * 63 * 127 + 32 * 4 * 127.
-INLINE lanes first(const int32_t *nsum, int zero)
+// Of one group all can go to the second sum: 2 * 63 * 127 + 32 * 4 * 127 at most.
+INLINE lanes begin_group(const int32_t *nsum, int zero)
 {
     return _mm256_slli_epi32(_mm256_set1_epi32(*nsum), 16 - 7 + __builtin_ctz((unsigned)zero));
 }

@@ -41,15 +41,15 @@ INLINE lanes times_zero(const int32_t *nsum, int zero)
 {
     return _mm512_srai_epi32(_mm512_set1_epi32(*nsum), 7 - (unsigned)__builtin_ctz((unsigned)zero));
 }
-INLINE lanes first(const int32_t *nsum, int zero) { return times_zero(nsum, zero); }
+INLINE lanes begin_group(const int32_t *nsum, int zero) { return times_zero(nsum, zero); }
 INLINE int acc_zero(ql_dtype dtype, int zero) { return (void)dtype, zero; }
-INLINE lanes begin_half(const int16_t by_two[2], int zero)
+INLINE lanes begin_half(const int16_t half[2], int zero)
 {
-    return dot2(_mm512_setzero_si512(), _mm512_set1_epi16((int16_t)zero), by_two);
+    return dot2(_mm512_setzero_si512(), _mm512_set1_epi16((int16_t)zero), half);
 }
-INLINE lanes begin_block(const int16_t by_two[2], const int16_t second[2], const int32_t *nsum, int zero)
+INLINE lanes begin_block(const int16_t first[2], const int16_t second[2], const int32_t *nsum, int zero)
 {
-    (void)by_two, (void)second;
+    (void)first, (void)second;
     return times_zero(nsum, zero);
 }
 INLINE lanes whole(lanes acc) { return acc; }
