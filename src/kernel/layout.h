@@ -51,7 +51,7 @@ typedef struct ql_pairs {
 typedef struct ql_bytes {
     ql_act_block of;
     int32_t nsum[QL_QUAD_ROWS];           // minus 128 times the sum of q
-    int16_t nsum_by_two[2][QL_QUAD_ROWS][2];   // minus the sums of each half: of the values 0 and 1, and 2 and 3, of its groups
+    int16_t nsum_by_two[2][QL_QUAD_ROWS][2]; // of each half: minus the sums of the values 0 and 1, and 2 and 3, of its groups
     int8_t q[QL_GROUPS][QL_QUAD_ROWS][4]; // low
 } ql_bytes;
 
